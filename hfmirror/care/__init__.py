@@ -1,0 +1,1 @@
+"""Keeping a store healthy: the differences between what is wanted, held and sound."""

@@ -1,0 +1,51 @@
+"""Wanted is what the pins select, held is what the store has. The rest is subtraction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hfmirror.errors import NotHere
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from hfmirror.model import Digest, Entry, Pin
+    from hfmirror.ports import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A store against its pins."""
+
+    wanted: Mapping[Digest, int]  # to bytes
+    held: frozenset[Digest]
+
+    @property
+    def lacking(self) -> dict[Digest, int]:
+        """Wanted and not here: the next pull's work."""
+        return {digest: size for digest, size in self.wanted.items() if digest not in self.held}
+
+    @property
+    def garbage(self) -> frozenset[Digest]:
+        """Here and not wanted: gc's work."""
+        return self.held - self.wanted.keys()
+
+
+def status(store: Store) -> Status:
+    """Look at the whole store."""
+    return Status(wanted(store, store.pins()), frozenset(store.objects()))
+
+
+def wanted(store: Store, pins: Iterable[Pin]) -> dict[Digest, int]:
+    """What these pins select, and how large it is."""
+    return {entry.digest: entry.size for pin in pins for entry in selected(store, pin)}
+
+
+def selected(store: Store, pin: Pin) -> Iterator[Entry]:
+    """The entries a pin selects; none while its listing is not here."""
+    try:
+        manifest = store.manifest(pin.repo, pin.commit, pin.selection)
+    except NotHere:
+        return iter(())
+    return pin.selection.of(manifest)

@@ -1,0 +1,68 @@
+"""The command `hfmirror`: its subcommands, and what happens to words it cannot parse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hfmirror import __version__
+from hfmirror.cli import env, gc, info, ls, path, pull, rm, run_, status, verify
+from hfmirror.cli.exits import guarded, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+app = typer.Typer(
+    name="hfmirror",
+    help="Keep the models you depend on: pull them once, load them with the cable out.",
+    epilog="Start with: hfmirror pull google-bert/bert-base-chinese",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("pull")(pull.command)
+app.command("path")(path.command)
+app.command("env")(env.command)
+app.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(run_.command)
+app.command("ls")(ls.command)
+app.command("info")(info.command)
+app.command("status")(status.command)
+app.command("verify")(verify.command)
+app.command("rm")(rm.command)
+app.command("gc")(gc.command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"hfmirror {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Keep the models you depend on: pull them once, load them with the cable out."""
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the command these words make; its exit code."""
+    return guarded(lambda: _parsed(words))
+
+
+def _parsed(words: Sequence[str]) -> int:
+    try:
+        outcome: Any = typer.main.get_command(app).main(list(words), prog_name="hfmirror", standalone_mode=False)
+    except Exception as error:
+        complaint = getattr(error, "format_message", None)  # only the parser's own errors have one
+        if complaint is None:
+            raise
+        if complaint():
+            say(complaint())
+        context = getattr(error, "ctx", None)
+        say(f"  see: {context.command_path if context else 'hfmirror'} --help")
+        return 2
+    return outcome if isinstance(outcome, int) else 0

@@ -1,0 +1,64 @@
+"""What `hfmirror path` and `hfmirror env` print. Light: scripts ask for it in loops."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from pathlib import Path
+
+from hfmirror import settings
+
+SHELLS = ("bash", "zsh", "fish", "powershell", "cmd")
+
+
+def path(
+    repo: str | None, file: str | None, revision: str | None, root: str | Path | None, *, as_json: bool = False
+) -> None:
+    """Print where a repo, a file of it, or the view lies. Raises UsageError, NotHere, EntryNotFound."""
+    from hfmirror.mirror import Mirror
+    from hfmirror.words import parse_repo
+
+    mirror = Mirror(settings.current(Path(root) if root else None))
+    if repo is None:
+        found = mirror.view.folder
+    else:
+        identity, named = parse_repo(repo)
+        found = mirror.path(identity, revision or named or "main", file)
+    print(json.dumps({"path": str(found)}, ensure_ascii=False) if as_json else found)  # noqa: T201 - the command's answer
+
+
+def env(shell: str | None, root: str | Path | None, *, as_json: bool = False) -> None:
+    """Print the variables that point every Hub client at the view."""
+    values = variables(settings.current(Path(root) if root else None).root)
+    if as_json:
+        print(json.dumps(values, ensure_ascii=False))  # noqa: T201 - the command's answer
+        return
+    for name, value in values.items():
+        print(assignment(shell or usual_shell(), name, value))  # noqa: T201 - as above
+
+
+def variables(root: Path) -> dict[str, str]:
+    """What a client must find in its environment before it is imported."""
+    return {"HF_HUB_CACHE": str(root / "hub"), "HF_HUB_OFFLINE": "1"}
+
+
+def usual_shell() -> str:
+    """The shell this process was most likely started from."""
+    name = Path(os.environ.get("SHELL", "")).name
+    if name in SHELLS:
+        return name
+    return "powershell" if os.name == "nt" else "bash"
+
+
+def assignment(shell: str, name: str, value: str) -> str:
+    """The line that sets a variable for the shell's children."""
+    if shell == "fish":
+        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"set -gx {name} '{escaped}';"
+    if shell == "powershell":
+        escaped = value.replace("'", "''")
+        return f"$env:{name} = '{escaped}'"
+    if shell == "cmd":
+        return f'set "{name}={value}"'
+    return f"export {name}={shlex.quote(value)}"

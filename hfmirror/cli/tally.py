@@ -1,0 +1,97 @@
+"""What a pull has come to so far: the numbers every display shows."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hfmirror.errors import human
+from hfmirror.transfer.events import Arrived, Elsewhere, Linked, Planned, Refused, Resumed, Sealed, Stale, Waiting
+
+if TYPE_CHECKING:
+    from hfmirror.transfer.events import Event
+    from hfmirror.transfer.plan import Plan
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts events. Called from many threads."""
+
+    plan: Plan | None = None
+    arrived: int = 0  # bytes over the network
+    kept: int = 0  # bytes an earlier run had left
+    sealed: int = 0  # files
+    retries: int = 0
+    linked: Linked | None = None
+    began: float = field(default_factory=time.monotonic)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, event: Event) -> None:
+        """Take an event into account."""
+        with self._lock:
+            if isinstance(event, Arrived):
+                self.arrived += event.size
+            elif isinstance(event, Sealed):
+                self.sealed += 1
+            elif isinstance(event, Resumed):
+                self.kept += event.kept
+            elif isinstance(event, Waiting | Refused):
+                self.retries += 1
+            elif isinstance(event, Planned):
+                self.plan = event.plan
+            elif isinstance(event, Linked):
+                self.linked = event
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return max(time.monotonic() - self.began, 0.001)
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second, on the whole."""
+        return self.arrived / self.seconds
+
+
+def announced(plan: Plan) -> str:
+    """What a pull is about to do, in a sentence."""
+    repo, commit = plan.pin.repo, plan.pin.commit[:12]
+    files = f"{len(plan.selected)} file{'' if len(plan.selected) == 1 else 's'}, {human(plan.size)}"
+    if not plan.lacking:
+        return f"{repo}@{commit}: {files}; all of it is here"
+    return f"{repo}@{commit}: {files}; {len(plan.lacking)} to fetch, {human(plan.to_fetch)}"
+
+
+def noteworthy(event: Event) -> str:
+    """What a person should be told of an event; empty for most."""
+    if isinstance(event, Waiting):
+        return (
+            f"{event.error}; trying again in {event.seconds:.0f} s"
+            if event.seconds >= 1
+            else f"{event.error}; trying again"
+        )
+    if isinstance(event, Refused):
+        return f"{event.error}; thrown away{', fetching it once more' if event.again else ''}"
+    if isinstance(event, Resumed):
+        return f"{event.entry.path}: going on after the {human(event.kept)} that are here"
+    if isinstance(event, Elsewhere):
+        return f"{event.entry.path}: another hfmirror is fetching it; waiting for its result"
+    if isinstance(event, Stale):
+        return f"{event.error}; using what {event.repo}@{event.revision} was when last asked"
+    if isinstance(event, Linked) and "copy" in event.how:
+        return "the view needs copies: this disk makes no hard links"
+    return ""
+
+
+def finished(tally: Tally) -> str:
+    """The last word: what came, from where, how fast."""
+    words = [f"fetched {human(tally.arrived)} in {tally.seconds:.1f} s ({human(tally.rate)}/s)"]
+    if not tally.arrived:
+        words = ["nothing to fetch"]
+    if tally.kept:
+        words.append(f"{human(tally.kept)} kept from before")
+    if tally.retries:
+        words.append(f"{tally.retries} retr{'y' if tally.retries == 1 else 'ies'}")
+    return "; ".join(words)

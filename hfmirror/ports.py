@@ -1,0 +1,180 @@
+"""The contracts between rooms. Each asks for little; the docstrings are the contract.
+
+Names need trust, bytes need only a digest: so a `Catalog` and a `Supplier` are two ports, and what
+a stranger supplies can be wrong but never believed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from hfmirror.errors import MirrorError
+    from hfmirror.model import CommitId, Digest, Entry, Head, Manifest, Pin, RepoId, Selection, Span
+
+
+class Catalog(Protocol):
+    """Names to manifests. Needs trust: nothing downstream can check a name.
+
+    Raises NotFound when the authority says there is no such thing, NotHere when this catalog merely
+    does not know, AccessDenied, and Unavailable when it cannot be asked right now.
+    """
+
+    def resolve(self, repo: RepoId, revision: str) -> Head:
+        """The commit a branch, tag, commit, short commit or `refs/…` stands for just now."""
+        ...
+
+    def manifest(self, repo: RepoId, commit: CommitId, selection: Selection) -> Manifest:
+        """What the commit holds: all of it, or for a giant commit at least what `selection` reaches."""
+        ...
+
+
+class Supplier(Protocol):
+    """Digests to bytes. Needs no trust: the digest is checked on arrival."""
+
+    @property
+    def name(self) -> str:
+        """How people may call this supplier in a sentence; never holds a secret."""
+        ...
+
+    def open(self, manifest: Manifest, entry: Entry, span: Span) -> AbstractContextManager[Iterable[bytes]]:
+        """The bytes of the file from `span.start` on, in chunks of any size.
+
+        May end early (the caller asks again for the rest). May run past `span.stop` when the server
+        can only send the file whole: the caller takes what it wants and closes. Never starts
+        anywhere else. Raises RangesIgnored when only byte 0 can be the start and `span` has
+        another, NotHere, NotFound, AccessDenied, Unavailable, ProtocolError; the iterable too.
+        """
+        ...
+
+
+class Source(Catalog, Supplier, Protocol):
+    """Names and bytes in one."""
+
+
+class Order(Protocol):
+    """One span of one file that is wanted; an engine fills it. Used by one thread at a time.
+
+    An engine calls `take` for each chunk, and at the end exactly one of `done` and `fail`.
+    """
+
+    @property
+    def manifest(self) -> Manifest: ...
+    @property
+    def entry(self) -> Entry: ...
+    @property
+    def span(self) -> Span: ...
+
+    def take(self, data: bytes | memoryview) -> bool:
+        """The next bytes, from `span.start` on. False: no more are wanted, stop reading."""
+        ...
+
+    def done(self) -> None:
+        """The stream ended without a complaint, at its end or because no more was wanted."""
+        ...
+
+    def fail(self, error: MirrorError) -> None:
+        """The stream broke, or could not be opened."""
+        ...
+
+
+class OrderBook(Protocol):
+    """Which spans are wanted next. Thread-safe."""
+
+    def next(self, wait_s: float) -> Order | None:
+        """The next order, or None when none is due within `wait_s` seconds. Each is given once."""
+        ...
+
+    @property
+    def connections(self) -> int:
+        """How many orders are worth having in flight just now."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether everything has arrived, or nothing more should be fetched."""
+        ...
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Moves bytes: takes orders from a book until it is closed. Optional gift of a Supplier."""
+
+    def run(self, book: OrderBook) -> None:
+        """Fill orders, at most `book.connections` at once. Every failure goes into its order."""
+        ...
+
+
+class Intake(Protocol):
+    """One large object on its way in. Closing without `seal` keeps the parts for next time."""
+
+    def missing(self) -> list[Span]:
+        """Spans still to come, in file order; empty once complete; callable again."""
+        ...
+
+    def write(self, start: int, data: bytes | memoryview) -> None:
+        """Put bytes at offset `start`. Safe from several threads, if their spans do not overlap."""
+        ...
+
+    def seal(self) -> None:
+        """Prove the content, then give it its name. Raises DigestMismatch and forgets the bytes."""
+        ...
+
+
+class Batch(Protocol):
+    """Small objects on their way in, sealed together. Closing seals what was added."""
+
+    def add(self, entry: Entry, data: bytes) -> None:
+        """Prove one whole object and take it in. Safe from several threads. Raises DigestMismatch."""
+        ...
+
+
+class Store(Source, Protocol):
+    """A source one can also put things into. What it gives is what was proven."""
+
+    def has(self, digest: Digest) -> bool:
+        """Whether the object is here, proven and whole."""
+        ...
+
+    def room_for(self, entries: Sequence[Entry]) -> None:
+        """See whether these, still to come, will fit. Raises DiskFull."""
+        ...
+
+    def receive(self, entry: Entry) -> AbstractContextManager[Intake]:
+        """An intake for one object; takes over what an earlier, dead one left. Raises DiskFull."""
+        ...
+
+    def batch(self) -> AbstractContextManager[Batch]:
+        """Take in many small objects."""
+        ...
+
+    def keep(self, pin: Pin, manifest: Manifest) -> None:
+        """Record what ought to be here, before any byte of it comes. gc spares it from now on."""
+        ...
+
+    def publish(self, pin: Pin, head: Head) -> None:
+        """Point the pin's revision at its commit, after the last byte came."""
+        ...
+
+    def pins(self) -> Iterator[Pin]:
+        """What ought to be here."""
+        ...
+
+    def objects(self) -> Iterator[Digest]:
+        """What is here."""
+        ...
+
+    def discard(self, digest: Digest) -> None:
+        """Remove an object. For gc only, under the store's lock."""
+        ...
+
+
+@runtime_checkable
+class HasPath(Protocol):
+    """Optional gift: the object as a file, for zero-copy serving and hard links."""
+
+    def path(self, digest: Digest) -> Path | None: ...

@@ -1,0 +1,51 @@
+"""What the environment says, read once and passed on. Light: the scripted commands start with it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hfmirror.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HUB = "https://huggingface.co"
+ENGINES = ("auto", "requests", "curl")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the store is, whom to ask, and with which engine."""
+
+    root: Path  # HFMIRROR_HOME
+    endpoint: str = HUB  # HF_ENDPOINT
+    engine: str = "auto"  # HFMIRROR_ENGINE
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], root: Path | None = None) -> Settings:
+        """From the environment; `root` wins over HFMIRROR_HOME. Raises UsageError."""
+        engine = environment.get("HFMIRROR_ENGINE") or "auto"
+        if engine not in ENGINES:
+            raise UsageError(f"HFMIRROR_ENGINE={engine} names no engine", f"choose one of {', '.join(ENGINES)}")
+        endpoint = environment.get("HF_ENDPOINT") or HUB
+        if not endpoint.startswith(("http://", "https://")):
+            raise UsageError(f"HF_ENDPOINT={endpoint} is no address", f"write it like {HUB}")
+        return cls(root or default_root(environment), endpoint.rstrip("/"), engine)
+
+
+def default_root(environment: Mapping[str, str]) -> Path:
+    """HFMIRROR_HOME, or the platform's folder for a user's data."""
+    told = environment.get("HFMIRROR_HOME")
+    if told:
+        return Path(told).expanduser().absolute()
+    from platformdirs import user_data_path  # noqa: PLC0415 - 10 ms, and most scripts set HFMIRROR_HOME
+
+    return user_data_path("hfmirror", appauthor=False)
+
+
+def current(root: Path | None = None) -> Settings:
+    """The settings of this process."""
+    return Settings.of(os.environ, root)

@@ -1,0 +1,1 @@
+"""Where names and bytes come from: one upstream each. Nothing here knows of the store."""

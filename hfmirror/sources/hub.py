@@ -1,0 +1,194 @@
+"""A Hub, or any mirror that speaks its protocol, as a source of names and bytes.
+
+One request for a revision, one (or one per thousand files) for the listing, one per file: the
+listing already says size and digest, so no file is asked about before it is fetched.
+Facts: huggingface_hub 2.4.0 `hf_api.py` and `file_download.py`; recorded header sets of the Hub.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from hfmirror.errors import BadManifest, EntryNotFound, ProtocolError, Unavailable
+from hfmirror.model import EVERYTHING, Algorithm, Digest, Entry, Head, Manifest, Reach, commit_id, entry_path
+from hfmirror.sources import reply
+from hfmirror.sources.addresses import Addresses
+from hfmirror.sources.http import HOPS, Http, origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from hfmirror.errors import MirrorError
+    from hfmirror.model import CommitId, RepoId, Selection, Span
+    from hfmirror.sources.http import Answer
+
+ERROR_TEXT = 64 * 2**10  # bytes of an error's body that are read
+PATHS_PER_ASK = 500  # paths in one request for single files
+
+
+class HubSource:
+    """The repos of one endpoint, as one caller may see them."""
+
+    def __init__(self, http: Http, endpoint: str, token: Callable[[], str | None]) -> None:
+        """`token` is asked at most once per request and its answer sent to the endpoint's origin only."""
+        self._http, self._endpoint, self._token = http, endpoint.rstrip("/"), token
+        self._origin = origin(self._endpoint)
+        self.addresses = Addresses(self._endpoint)
+
+    @property
+    def name(self) -> str:
+        """The endpoint, as a person knows it."""
+        return self._origin
+
+    # -- names --------------------------------------------------------------------------------
+
+    def resolve(self, repo: RepoId, revision: str) -> Head:
+        """The commit a revision stands for, and the Hub's description of it: one request."""
+        url = f"{self._api(repo)}/revision/{quote(revision, safe='')}"
+        about = self._object(url, self._asked(repo, revision))
+        sha = about.get("sha")
+        if not isinstance(sha, str):
+            raise ProtocolError(self.name, "its description of a repo names no commit")
+        known_as = about.get("id")
+        if isinstance(known_as, str) and "/" in known_as:
+            self.addresses.rename(repo, known_as)
+        return Head(commit_id(sha), about, self.name)
+
+    def manifest(self, repo: RepoId, commit: CommitId, selection: Selection) -> Manifest:
+        """The whole listing; of a commit with more than a page of files only what the selection reaches."""
+        asked = self._asked(repo, commit)
+        pages = self._pages(f"{self._api(repo)}/tree/{commit}?recursive=true", asked)
+        rows, more = next(pages)
+        reach = selection.reach()
+        if more and not reach.everything:
+            return Manifest.of(repo, commit, self._reached(repo, commit, reach), reach)
+        entries = [*_entries(rows)]
+        for rows, _ in pages:
+            entries.extend(_entries(rows))
+        return Manifest.of(repo, commit, entries, EVERYTHING)
+
+    def _reached(self, repo: RepoId, commit: CommitId, reach: Reach) -> Iterator[Entry]:
+        asked = self._asked(repo, commit)
+        for folder in reach.folders:
+            url = f"{self._api(repo)}/tree/{commit}/{quote(folder, safe='')}?recursive=true"
+            try:
+                for rows, _ in self._pages(url, asked):
+                    yield from _entries(rows)
+            except EntryNotFound:
+                continue  # no such folder: nothing in it
+        for first in range(0, len(reach.paths), PATHS_PER_ASK):
+            form = urlencode([("paths", path) for path in reach.paths[first : first + PATHS_PER_ASK]])
+            url = f"{self._api(repo)}/paths-info/{commit}"
+            rows, _ = self._rows(url, asked, body=form.encode())
+            yield from (entry for entry in _entries(rows) if not Reach(reach.folders).covers(entry.path))
+
+    def _pages(self, url: str, asked: reply.Asked) -> Iterator[tuple[list[Any], bool]]:
+        """A listing page by page: its rows, and whether more follow."""
+        following: str | None = url
+        while following is not None:
+            rows, following = self._rows(following, asked)
+            yield rows, following is not None
+
+    def _rows(self, url: str, asked: reply.Asked, body: bytes | None = None) -> tuple[list[Any], str | None]:
+        document, headers = self._json(url, asked, body)
+        if not isinstance(document, list):
+            raise Unavailable(self.name, "answered a listing with something else")
+        following = next((target for relation, target in reply.links(headers.get("link")) if relation == "next"), None)
+        return document, None if following is None else self._here(following)
+
+    def _here(self, address: str) -> str:
+        """The same page at this endpoint: mirrors are known to pass on the links of the Hub behind them."""
+        parts = urlsplit(address)
+        path = f"{parts.path}?{parts.query}"
+        prefix = urlsplit(self._endpoint).path
+        return self._origin + (path if path.startswith(prefix) else prefix + path)
+
+    def _object(self, url: str, asked: reply.Asked) -> dict[str, Any]:
+        document, _ = self._json(url, asked)
+        if not isinstance(document, dict):
+            raise Unavailable(self.name, "answered a question about a repo with something else")
+        if "sha" not in document and isinstance(document.get("error"), str):
+            raise Unavailable(self.name, f"answers: {document['error'][:200]}")
+        return document
+
+    def _json(self, url: str, asked: reply.Asked, body: bytes | None = None) -> tuple[Any, reply.Headers]:
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+        with self._follow(url, headers, asked, body) as answer:
+            if answer.status != 200:
+                raise self._failure(answer, asked)
+            data = answer.whole()
+        try:
+            return json.loads(data), answer.headers
+        except ValueError:
+            kind = answer.headers.get("content-type").partition(";")[0] or "no type"
+            raise reply.not_json(self.name, kind) from None
+
+    # -- bytes --------------------------------------------------------------------------------
+
+    @contextmanager
+    def open(self, manifest: Manifest, entry: Entry, span: Span) -> Iterator[Iterable[bytes]]:
+        """The bytes of a file from `span.start` on, as the port says."""
+        asked = self._asked(manifest.repo, manifest.commit, entry.path)
+        url = self.addresses.of(manifest, entry)
+        headers = {"Accept-Encoding": "identity"}
+        if span.size < entry.size:  # the whole file is asked for plainly: some servers know no ranges
+            headers["Range"] = f"bytes={span.start}-{span.stop - 1}"
+        with self._follow(url, headers, asked) as answer:
+            if answer.status not in (200, 206):
+                self.addresses.forget(manifest, entry)
+                raise self._failure(answer, asked)
+            self.addresses.learn(manifest, entry, answer.url)
+            how = reply.reading(answer.status, answer.headers, entry, span, asked)
+            yield (how.plain(block) for block in answer.blocks())
+
+    # -- requests -----------------------------------------------------------------------------
+
+    @contextmanager
+    def _follow(
+        self, url: str, headers: Mapping[str, str], asked: reply.Asked, body: bytes | None = None
+    ) -> Iterator[Answer]:
+        """The answer after all redirects. The token goes to the endpoint's own origin, and nowhere else."""
+        for _ in range(HOPS):
+            with self._http.get(url, {**headers, **self._credentials(url)}, body) as answer:
+                onward = answer.redirect
+                if onward is None:
+                    yield answer
+                    return
+                answer.text(ERROR_TEXT)  # a body read to its end leaves the connection open for the next request
+            url = onward
+        raise ProtocolError(self.name, f"more than {HOPS} redirects for {asked.repo}")
+
+    def _credentials(self, url: str) -> dict[str, str]:
+        token = self._token() if origin(url) == self._origin else None
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    def _failure(self, answer: Answer, asked: reply.Asked) -> MirrorError:
+        foreign = origin(answer.url) != self._origin
+        return reply.failure(answer.status, answer.headers, answer.text(ERROR_TEXT), asked.over(foreign=foreign))
+
+    def _asked(self, repo: RepoId, revision: str, path: str = "") -> reply.Asked:
+        return reply.Asked(self.name, repo, revision, path, page=f"{self._endpoint}/{repo}")
+
+    def _api(self, repo: RepoId) -> str:
+        return f"{self._endpoint}/api/{repo.kind.value}s/{self.addresses.name(repo)}"
+
+
+def _entries(rows: Iterable[Any]) -> Iterator[Entry]:
+    """The files among the rows of a listing. Raises BadManifest, UnsafePath."""
+    for row in rows:
+        try:
+            if row["type"] != "file":
+                continue
+            large = row.get("lfs")
+            if large:
+                digest, size = Digest.of_hex(Algorithm.SHA256, large["oid"]), large["size"]
+            else:
+                digest, size = Digest.of_hex(Algorithm.GIT_SHA1, row["oid"]), row["size"]
+            yield Entry(entry_path(row["path"]), int(size), digest)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise BadManifest("the Hub's listing", f"has a row without {error}") from None

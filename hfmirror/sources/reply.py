@@ -1,0 +1,192 @@
+"""What an answer of a Hub means. Pure, so that every byte engine reads answers alike.
+
+Facts: huggingface_hub 2.4.0 `utils/_http.py` (`hf_raise_for_status`) for the meaning of the error
+headers; header sets recorded from the Hub in 2025 and 2026 for the redirects and the CDN's refusals.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hfmirror.errors import (
+    AccessDenied,
+    BadToken,
+    DisabledRepo,
+    EntryNotFound,
+    GatedRepo,
+    Intercepted,
+    LinkExpired,
+    MirrorError,
+    ProtocolError,
+    RangesIgnored,
+    RateLimited,
+    RepoNotFound,
+    RevisionNotFound,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from hfmirror.model import Entry, RepoId, Span
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_TRY_LATER = {408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request was about, for the sentences of its errors."""
+
+    source: str  # how the server is called
+    repo: RepoId
+    revision: str
+    path: str = ""
+    page: str = ""  # where a person accepts a gated repo's terms
+    foreign: bool = False  # the answer came over a redirect to another origin, by a signed address
+
+    def over(self, *, foreign: bool) -> Asked:
+        """The same question, with where its answer came from."""
+        return replace(self, foreign=foreign)
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """An answer's headers, by lower-case name."""
+
+    fields: Mapping[str, str]
+
+    def get(self, name: str) -> str:
+        """The field's value, or an empty string."""
+        return self.fields.get(name, "")
+
+    def number(self, name: str) -> int | None:
+        """The field as a count, or None."""
+        value = self.get(name)
+        return int(value) if value.isdigit() else None
+
+
+def failure(status: int, headers: Headers, body: str, asked: Asked) -> MirrorError:
+    """The error that an answer other than 200, 206 or a redirect stands for."""
+    if asked.foreign and status in (400, 401, 403, 404, 410):
+        return LinkExpired(asked.source, f"the signed address is refused ({status})")
+    if status == 429:
+        return RateLimited(asked.source, _wait(headers))
+    if status in _TRY_LATER:
+        return Unavailable(asked.source, f"answers {status}")
+    code, said = headers.get("x-error-code"), headers.get("x-error-message") or _message(body)
+    return _refusal(status, code, said, asked)
+
+
+def _refusal(status: int, code: str, said: str, asked: Asked) -> MirrorError:
+    if code == "RevisionNotFound":
+        return RevisionNotFound(asked.repo, asked.revision)
+    if code == "EntryNotFound":
+        return EntryNotFound(asked.repo, asked.path or "?")
+    if code == "GatedRepo":
+        return GatedRepo(asked.repo, asked.page)
+    if said == "Access to this resource is disabled.":
+        return DisabledRepo(asked.repo)
+    if said == "Invalid credentials in Authorization header":
+        return BadToken(asked.repo)
+    if code == "RepoNotFound" or status in (401, 404):
+        return RepoNotFound(asked.repo, asked.source)
+    if status == 403:
+        return AccessDenied(asked.repo, said)
+    return ProtocolError(asked.source, f"status {status} {said}".rstrip())
+
+
+def not_json(source: str, kind: str) -> MirrorError:
+    """The error for an answer that should have been JSON and is of another type."""
+    if kind == "text/html":
+        return Intercepted(source, "a web page came instead of an answer")
+    return Unavailable(source, f"answered with {kind} where JSON was due")
+
+
+def _message(body: str) -> str:
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return ""
+    said = document.get("error") if isinstance(document, dict) else ""
+    return said if isinstance(said, str) else ""
+
+
+def _wait(headers: Headers) -> float | None:
+    """Seconds a 429 asks for: the Hub's `RateLimit: "bucket";r=0;t=23`, else `Retry-After`."""
+    limit = re.search(r"\bt=(\d+)", headers.get("ratelimit"))
+    seconds = int(limit.group(1)) if limit else headers.number("retry-after")
+    return None if seconds is None else seconds + 1.0
+
+
+@dataclass(slots=True)
+class Reading:
+    """How to read a body: all of it from `start` on, perhaps through a decoder."""
+
+    start: int  # offset in the file of the first byte that comes
+    decoder: zlib._Decompress | None = None
+
+    def plain(self, data: bytes) -> bytes:
+        """The file's bytes in what came over the wire. Raises Unavailable."""
+        if self.decoder is None:
+            return data
+        try:
+            return self.decoder.decompress(data)
+        except zlib.error as error:
+            raise Unavailable("the server", f"sent a broken compressed body ({error})") from error
+
+
+def reading(status: int, headers: Headers, entry: Entry, span: Span, asked: Asked) -> Reading:
+    """How to read the body of a 200 or 206 to a request for `span` of `entry`.
+
+    Raises RangesIgnored, Intercepted, Unavailable: the answer is not the bytes that were asked for.
+    """
+    coding = headers.get("content-encoding").lower().strip()
+    if status == 206:
+        return _part(headers, coding, entry, span, asked)
+    length = headers.number("content-length")
+    if coding in ("", "identity") and length is not None and length != entry.size:
+        raise _not_the_file(headers, length, entry, asked)
+    if length is None and "text/html" in headers.get("content-type") and not entry.path.endswith((".html", ".htm")):
+        raise _not_the_file(headers, None, entry, asked)
+    if span.start > 0:
+        raise RangesIgnored(asked.source)
+    return Reading(0, _decoder(coding, asked))
+
+
+def _part(headers: Headers, coding: str, entry: Entry, span: Span, asked: Asked) -> Reading:
+    if coding not in ("", "identity"):
+        raise RangesIgnored(asked.source)  # a range of a compressed body is of no use
+    told = _CONTENT_RANGE.fullmatch(headers.get("content-range").strip())
+    if told is None:
+        raise Unavailable(asked.source, "sent a part of the file without saying which")
+    start, _, total = told.groups()
+    if int(start) != span.start or total not in ("*", str(entry.size)):
+        raise Unavailable(asked.source, f"sent bytes {told.group(0)[6:]} of {entry.path} where {span.start} was asked")
+    return Reading(span.start)
+
+
+def _not_the_file(headers: Headers, length: int | None, entry: Entry, asked: Asked) -> MirrorError:
+    if "text/html" in headers.get("content-type"):
+        return Intercepted(asked.source, "a web page came instead of the file")
+    return Unavailable(asked.source, f"offers {length} bytes for {entry.path}, which has {entry.size}")
+
+
+def _decoder(coding: str, asked: Asked) -> zlib._Decompress | None:
+    if coding in ("", "identity"):
+        return None
+    if coding in ("gzip", "x-gzip", "deflate"):
+        return zlib.decompressobj(wbits=47)  # 32 + 15: either wrapper, told by its header
+    raise Unavailable(asked.source, f"compresses with {coding}, which was not asked for")
+
+
+def links(header: str) -> Iterator[tuple[str, str]]:
+    """The (relation, address) pairs of a `Link` header."""
+    for target, rest in re.findall(r"<([^>]*)>([^<]*)", header):
+        for relations in re.findall(r'rel="?([^";]+)"?', rest):
+            for relation in relations.split():
+                yield relation.rstrip(","), target

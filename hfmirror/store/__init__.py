@@ -1,0 +1,1 @@
+"""Where proven bytes and trusted names live on disk."""

@@ -1,0 +1,141 @@
+"""Locks are courtesy, not correctness.
+
+A lock avoids fetching twice and keeps gc out of a pull's way. On filesystems whose locks exclude
+nobody, ownership of a folder in `incoming/` decides, and all it costs is bandwidth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from hfmirror.errors import StoreLocked
+from hfmirror.store import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SILENCE_S = 600.0  # a writer on another machine that wrote nothing for so long is taken for dead
+STORE_LOCK_S = 60.0  # keep, publish and rm hold the store's lock for milliseconds; gc for longer
+_living: set[str] = set()  # the owners this process has made and not yet let go
+
+
+def new_owner() -> str:
+    """A name for one writer: which machine, which process, which of its writers."""
+    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40] or "host"
+    owner = f"{host}.{os.getpid()}.{_started(os.getpid())}.{token_hex(4)}"
+    _living.add(owner)
+    return owner
+
+
+def let_go(owner: str) -> None:
+    """This writer is done."""
+    _living.discard(owner)
+
+
+def is_dead(owner: str, folder: Path) -> bool:
+    """Whether the writer named `owner` will never write into `folder` again."""
+    if owner in _living:
+        return False
+    host, _, rest = owner.partition(".")
+    fields = rest.split(".")
+    if len(fields) == 3 and host == new_owner_host() and fields[0].isdigit():
+        pid = int(fields[0])
+        return pid == os.getpid() or not _runs(pid) or _started(pid) != fields[1]
+    return _silent_s(folder) > SILENCE_S
+
+
+def new_owner_host() -> str:
+    """This machine's name as owners carry it."""
+    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40] or "host"
+
+
+def _silent_s(folder: Path) -> float:
+    newest = 0.0
+    for path in (folder, *folder.glob("*")):
+        with contextlib.suppress(OSError):
+            newest = max(newest, path.stat().st_mtime)
+    return time.time() - newest
+
+
+def _runs(pid: int) -> bool:
+    if os.name == "nt":
+        import ctypes  # noqa: PLC0415 - Windows only
+
+        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, pid)  # type: ignore[attr-defined,unused-ignore]  # noqa: FBT003
+        if handle:
+            ctypes.windll.kernel32.CloseHandle(handle)  # type: ignore[attr-defined,unused-ignore]
+        return bool(handle)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _started(pid: int) -> str:
+    """When a process began, in the system's own ticks; tells a process from one that reuses its number."""
+    if not sys.platform.startswith("linux"):
+        return "0"
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return "0"
+    return stat.rpartition(")")[2].split()[19]
+
+
+@contextmanager
+def held(path: Path, timeout_s: float = STORE_LOCK_S) -> Iterator[None]:
+    """Hold a lock, waiting for it. Raises StoreLocked."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - 26 ms, and only writers need it
+
+    files.ensure_folder(path.parent)
+    try:
+        with files.translated(path), FileLock(path, timeout=timeout_s):
+            yield
+    except Timeout:
+        raise StoreLocked(str(path), "another hfmirror is working here") from None
+
+
+class Claim:
+    """A lock one either gets at once or not at all."""
+
+    def __init__(self, path: Path) -> None:
+        from filelock import FileLock, Timeout  # noqa: PLC0415 - as above
+
+        files.ensure_folder(path.parent)
+        self._path = path
+        self._lock = FileLock(path)
+        try:
+            self._lock.acquire(timeout=0)
+            self.got = True
+        except Timeout:
+            self.got = False
+        except OSError:
+            self.got = True  # no locks here: courtesy is impossible, ownership still decides
+
+    def release(self) -> None:
+        """Let go; harmless when it was never got."""
+        with contextlib.suppress(OSError):
+            self._lock.release()
+
+
+def exclude_here(folder: Path) -> bool:
+    """Whether locks keep a second holder out on this filesystem: two claims on one file, tried."""
+    first = Claim(folder / ".probe.lock")
+    second = Claim(folder / ".probe.lock")
+    try:
+        return first.got and not second.got
+    finally:
+        second.release()
+        first.release()

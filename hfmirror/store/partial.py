@@ -1,0 +1,241 @@
+"""One large object on its way in: a folder with `data` (full size) and `journal`.
+
+A journal line `<part> <xxh3-64>` says a part was written whole. It is a *claim*: on resume each
+claimed part is read back and kept only if its checksum agrees. So no ordering between data and
+journal is needed, no sync before the seal, and a torn write costs one part. The proof of the whole
+file runs along: a hasher follows the frontier up to which no part is missing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import xxhash
+
+from hfmirror.errors import DigestMismatch, StoreLocked
+from hfmirror.model import PART, Span
+from hfmirror.store import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hfmirror.model import Entry, Hasher
+
+WRITE_BACK = 64 * 2**20  # bytes; ask the disk to begin writing this often, so that the seal need not wait for all
+
+
+class Prover:
+    """A running hash that follows the frontier of a file being filled, in a thread of its own."""
+
+    def __init__(self, fd: int, hasher: Hasher, size: int) -> None:
+        self._fd, self._hasher, self._size = fd, hasher, size
+        self._frontier = 0
+        self._stopped = False
+        self._moved = threading.Condition()
+        self._thread = threading.Thread(target=self._follow, name="hfmirror-prover", daemon=True)
+        self._thread.start()
+
+    def advance(self, frontier: int) -> None:
+        """Everything before `frontier` is written."""
+        with self._moved:
+            self._frontier = frontier
+            self._moved.notify()
+
+    def result(self) -> str:
+        """The digest of the whole file; waits until the frontier, and the hash, have reached its end."""
+        self._thread.join()
+        return self._hasher.hexdigest()
+
+    def stop(self) -> None:
+        """Give up; the descriptor may be closed afterwards."""
+        with self._moved:
+            self._stopped = True
+            self._moved.notify()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        buffer = memoryview(bytearray(min(PART, max(self._size, 1))))
+        done = flushed = 0
+        while done < self._size:
+            frontier = self._frontier_beyond(done)
+            if frontier is None:
+                return
+            while done < frontier and not self._stopped:
+                count = files.read_into(self._fd, buffer[: min(len(buffer), frontier - done)], done)
+                self._hasher.update(buffer[:count])
+                done += count
+                if done - flushed >= WRITE_BACK:
+                    files.start_writing_back(self._fd, flushed, done - flushed)
+                    flushed = done
+
+    def _frontier_beyond(self, done: int) -> int | None:
+        """How far may be read, once that is further than `done`; None when told to stop."""
+        with self._moved:
+            self._moved.wait_for(lambda: self._stopped or self._frontier > done)
+            return None if self._stopped else self._frontier
+
+
+class DiskIntake:
+    """The store's `Intake` for one entry in one folder, which this writer owns."""
+
+    def __init__(self, folder: Path, entry: Entry, target: str) -> None:
+        """Open or make the folder's data and journal. Raises DiskFull, StoreError."""
+        self._folder, self._entry, self._target = folder, entry, target
+        self._data, self._journal_path = folder / "data", folder / "journal"
+        self._lock = threading.Lock()
+        self._pieces: dict[int, tuple[int, xxhash.xxh3_64]] = {}  # parts begun: next offset, checksum so far
+        self._open = True
+        self._writing = 0  # threads inside a write just now
+        self._quiet = threading.Condition(self._lock)
+        with files.translated(folder, entry.size):
+            folder.mkdir(exist_ok=True)
+            self._fd = os.open(self._data, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+            try:
+                if os.fstat(self._fd).st_size != entry.size:
+                    files.preallocate(self._fd, entry.size)
+                self._inode = os.fstat(self._fd).st_ino
+                self._done = set(self._proven_claims())
+                flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+                self._journal = os.open(self._journal_path, flags, 0o644)
+                os.write(self._journal, b"\n")  # ends a line that a crash may have torn
+            except BaseException:
+                os.close(self._fd)
+                raise
+        self._frontier = 0
+        self._prover = Prover(self._fd, entry.digest.hasher(entry.size), entry.size)
+        self._advance()
+
+    def _part(self, index: int) -> Span:
+        return Span(index * PART, min((index + 1) * PART, self._entry.size))
+
+    @property
+    def _parts(self) -> int:
+        return -(-self._entry.size // PART)
+
+    def _proven_claims(self) -> Iterator[int]:
+        """Parts the journal claims and the data bears out."""
+        buffer = memoryview(bytearray(PART))
+        claims: dict[int, str] = {}
+        for line in (files.read_text(self._journal_path) or "").splitlines():
+            index, _, checksum = line.partition(" ")
+            if index.isdigit() and int(index) < self._parts:
+                claims[int(index)] = checksum
+        for index, checksum in claims.items():
+            span = self._part(index)
+            count = files.read_into(self._fd, buffer[: span.size], span.start)
+            if count == span.size and xxhash.xxh3_64_hexdigest(buffer[:count]) == checksum:
+                yield index
+
+    def missing(self) -> list[Span]:
+        """Spans still to come: runs of absent parts, in file order."""
+        with self._lock:
+            absent = [index for index in range(self._parts) if index not in self._done]
+        runs: list[Span] = []
+        for index in absent:
+            part = self._part(index)
+            if runs and runs[-1].stop == part.start:
+                runs[-1] = Span(runs[-1].start, part.stop)
+            else:
+                runs.append(part)
+        return runs
+
+    def write(self, start: int, data: bytes | memoryview) -> None:
+        """Put bytes at `start`; a part is claimed once its last byte is in. Raises StoreError, StoreLocked."""
+        with self._writer():
+            with files.translated(self._data, len(data)):
+                files.write_at(self._fd, data, start)
+            self._account(start, data)
+
+    @contextmanager
+    def _writer(self) -> Iterator[None]:
+        """While this runs the descriptors stay open: a closed one's number may already mean another file."""
+        with self._lock:
+            if not self._open:
+                raise StoreLocked(str(self._folder), "the intake is closed")
+            self._writing += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._writing -= 1
+                self._quiet.notify_all()
+
+    def _account(self, start: int, data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        while len(view):
+            part = self._part(start // PART)
+            piece = view[: part.stop - start]
+            self._note(start // PART, part, start, piece)
+            start, view = start + len(piece), view[len(piece) :]
+
+    def _note(self, index: int, part: Span, start: int, piece: memoryview) -> None:
+        """Account for bytes of one part, which come in order though perhaps through several connections."""
+        if start == part.start:
+            checksum = xxhash.xxh3_64(piece)
+        else:
+            expected, checksum = self._pieces[index]
+            if expected != start:
+                raise ValueError(f"part {index} continues at {expected}, not at {start}")
+            checksum.update(piece)
+        after = start + len(piece)
+        if after < part.stop:
+            self._pieces[index] = (after, checksum)
+            return
+        self._pieces.pop(index, None)
+        self._claim(index, checksum.hexdigest())
+
+    def _claim(self, index: int, checksum: str) -> None:
+        with files.translated(self._journal_path, 32):
+            if not self._still_ours():
+                raise StoreLocked(str(self._folder), "another hfmirror took this download over")
+            os.write(self._journal, f"{index} {checksum}\n".encode())
+        with self._lock:
+            self._done.add(index)
+            self._advance()
+
+    def _still_ours(self) -> bool:
+        try:
+            return os.stat(self._data).st_ino == self._inode
+        except OSError:
+            return False
+
+    def _advance(self) -> None:
+        while self._frontier in self._done:
+            self._frontier += 1
+        self._prover.advance(min(self._frontier * PART, self._entry.size))
+
+    def seal(self) -> None:
+        """Prove the content, then give it its name. Raises DigestMismatch (and forgets the bytes), StoreError."""
+        actual = self._prover.result()
+        if actual != self._entry.digest.hex:
+            self.abandon()
+            raise DigestMismatch(self._entry.path, self._entry.digest, actual)
+        with files.translated(self._target, self._entry.size):
+            files.sync(self._fd)
+            if not self._still_ours():
+                raise StoreLocked(str(self._folder), "another hfmirror took this download over")
+            files.publish_object(self._data, self._target)
+        self.abandon()
+
+    def close(self) -> None:
+        """Keep the parts for next time."""
+        with self._lock:
+            if not self._open:
+                return
+            self._open = False
+            self._quiet.wait_for(lambda: self._writing == 0)
+        self._prover.stop()
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
+        with contextlib.suppress(OSError):
+            os.close(self._journal)
+
+    def abandon(self) -> None:
+        """Forget the bytes."""
+        self.close()
+        files.remove_folder(self._folder)

@@ -1,0 +1,397 @@
+"""Which span is fetched next, and what follows from how that went. The one place that decides.
+
+Engines take orders and report; the desk keeps what is still to come as a difference (wanted minus
+arrived), never as a tally. Disk work (opening and sealing) is done outside the lock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hfmirror.errors import (
+    DigestMismatch,
+    EntryNotFound,
+    MirrorError,
+    OutOfPatience,
+    RangesIgnored,
+    StoreLocked,
+    Unavailable,
+    Unexpected,
+    first_by_table,
+)
+from hfmirror.model import PART, Span
+from hfmirror.transfer.events import Arrived, Elsewhere, Refused, Resumed, Sealed, Waiting
+from hfmirror.transfer.orders import FileOrder, WholeOrder
+from hfmirror.transfer.patience import PATIENCE_S, Patience
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from hfmirror.model import Entry, Manifest
+    from hfmirror.ports import Batch, Intake, Order, Store
+    from hfmirror.transfer.events import Event, Watcher
+
+WHOLE = PART  # bytes; files up to this size are gathered in memory and sealed in groups
+SPAN = 16 * PART  # bytes asked for at once; at 1 GB/s a request costs under a tenth of its time
+PROBE = PART  # bytes of the first span, until the source has shown that it honours ranges
+FEW, MANY = 4, 16  # connections for large files (best on a clean fast line) and for small ones
+LAPSES = 3  # ranges ignored in a row until a source that honoured them is taken for one that no longer does
+ELSEWHERE_S = 1.0  # how often to look whether another process has finished a file
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How to fetch."""
+
+    connections: int | None = None  # None: as many as have been measured to be best
+    patience_s: float = PATIENCE_S
+
+
+@dataclass(slots=True, eq=False)
+class Download:
+    """A large file on its way in."""
+
+    entry: Entry
+    intake: Intake
+    closing: ExitStack
+    unassigned: deque[Span]
+    active: list[FileOrder] = field(default_factory=list)
+    opened: bool = False  # the source has begun to answer for it, so it may be asked for more at once
+    sealing: bool = False
+    dropped: bool = False  # the source has no such file: nothing more is ordered
+
+    @property
+    def missing(self) -> int:
+        """Bytes still to come."""
+        spans = [*self.unassigned, *(span for order in self.active for span in order.wanted)]
+        return sum(span.size for span in spans)
+
+
+class Desk:
+    """The `OrderBook` of one pull from one supplier."""
+
+    def __init__(
+        self, manifest: Manifest, entries: Sequence[Entry], store: Store, batch: Batch, manner: Manner, watch: Watcher
+    ) -> None:
+        self._manifest, self._store, self._batch, self._manner, self._watch = manifest, store, batch, manner, watch
+        self._large = deque(entry for entry in entries if entry.size > WHOLE)
+        self._small = deque((entry, b"") for entry in entries if entry.size <= WHOLE)
+        self._elsewhere: deque[tuple[float, Entry]] = deque()
+        self._downloads: list[Download] = []
+        self._in_flight = 0
+        self._busy = 0  # opening, sealing: work outside the lock that will change the above
+        self._ranges: bool | None = None  # whether the source honours them; None until it has shown
+        self._lapses = 0
+        self._damaged: set[Entry] = set()  # came wrong once
+        self._failures: list[MirrorError] = []
+        self._patience = Patience(manner.patience_s)
+        self._not_before = 0.0
+        self._over = False
+        self._lock = threading.Condition(threading.RLock())
+        self.source = ""
+
+    # -- the order book -----------------------------------------------------------------------
+
+    @property
+    def connections(self) -> int:
+        """How many orders are worth having in flight."""
+        if self._manner.connections:
+            return self._manner.connections
+        large = self._large or any(download.unassigned for download in self._downloads)
+        return FEW if large else MANY
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more will be ordered."""
+        return self._over or not (
+            self._large or self._small or self._elsewhere or self._downloads or self._in_flight or self._busy
+        )
+
+    def next(self, wait_s: float) -> Order | None:
+        """The next order; None when none is due in time."""
+        deadline = self._patience.clock() + wait_s
+        with self._lock:
+            while not self.closed:
+                now = self._patience.clock()
+                if now >= self._not_before and self._in_flight < self.connections:
+                    order = self._pick(now)
+                    if order is not None:
+                        self._in_flight += 1
+                        return order
+                if now >= deadline:
+                    return None
+                self._lock.wait(max(0.001, min(deadline, self._due(now)) - now))
+            self._lock.notify_all()
+            return None
+
+    def _due(self, now: float) -> float:
+        """When something may be ordered that may not be now, if nobody reports before."""
+        times = [self._not_before, *(when for when, _ in self._elsewhere)]
+        return min((when for when in times if when > now), default=now + 1.0)
+
+    def _pick(self, now: float) -> Order | None:
+        for download in self._downloads:
+            order = self._span_of(download)
+            if order is not None:
+                return order
+        if self._open_next(now):
+            return self._pick(now)
+        if self._small:
+            entry, head = self._small.popleft()
+            return WholeOrder(self, self._manifest, entry, head)
+        return None
+
+    def _span_of(self, download: Download) -> FileOrder | None:
+        alone = self._ranges is False or not download.opened
+        if not download.unassigned or download.sealing or (alone and download.active):
+            return None
+        if self._ranges is False:
+            wanted = list(download.unassigned)
+            download.unassigned.clear()
+            order = self._order(download, wanted).whole()
+        else:
+            order = self._order(download, [self._cut(download)])
+        download.active.append(order)
+        return order
+
+    def _order(self, download: Download, wanted: list[Span]) -> FileOrder:
+        return FileOrder(self, self._manifest, download.entry, download.intake, wanted)
+
+    def _cut(self, download: Download) -> Span:
+        """The next span: up to a multiple of SPAN, so that no two orders meet inside a part."""
+        first = download.unassigned.popleft()
+        step = SPAN if self._ranges else PROBE
+        stop = min(first.stop, first.start - first.start % step + step)
+        if stop < first.stop:
+            download.unassigned.appendleft(Span(stop, first.stop))
+        return Span(first.start, stop)
+
+    # -- opening and sealing: outside the lock ------------------------------------------------
+
+    def _open_next(self, now: float) -> bool:
+        """Open one more large file, if one waits; whether the picture changed."""
+        if self._elsewhere and self._elsewhere[0][0] <= now:
+            entry = self._elsewhere.popleft()[1]
+        elif self._large:
+            entry = self._large.popleft()
+        else:
+            return False
+        self._unlocked(lambda: self._open(entry))
+        return True
+
+    def _unlocked(self, work: Callable[[], None]) -> None:
+        """Do slow work without holding the others up."""
+        self._busy += 1
+        self._lock.release()
+        try:
+            work()
+        finally:
+            self._lock.acquire()
+            self._busy -= 1
+            self._lock.notify_all()
+
+    def _open(self, entry: Entry) -> None:
+        if self._store.has(entry.digest):
+            self._watch(Sealed(entry))  # by another process, or under another path, since the plan was made
+            return
+        try:
+            with ExitStack() as stack:
+                intake = stack.enter_context(self._store.receive(entry))
+                download = Download(entry, intake, stack.pop_all(), deque(intake.missing()))
+        except StoreLocked:
+            self._watch(Elsewhere(entry))
+            self._patience.encourage()
+            with self._lock:
+                self._elsewhere.append((self._patience.clock() + ELSEWHERE_S, entry))
+            return
+        except MirrorError as error:
+            self._give_up(error)
+            return
+        if download.missing < entry.size:
+            self._watch(Resumed(entry, entry.size - download.missing))
+        with self._lock:
+            self._downloads.append(download)
+            self._finish_if_complete(download)
+
+    def _finish_if_complete(self, download: Download) -> None:
+        if download.unassigned or download.active or download.sealing or self._over:
+            return
+        if download.dropped:
+            self._downloads.remove(download)
+            self._unlocked(download.closing.close)
+            return
+        download.sealing = True
+        self._busy += 1
+        threading.Thread(target=self._seal, args=(download,), name="hfmirror-seal", daemon=True).start()
+
+    def _seal(self, download: Download) -> None:
+        error: MirrorError | None = None
+        try:
+            with download.closing:
+                download.intake.seal()
+        except MirrorError as failure:
+            error = failure
+        except Exception as fault:  # noqa: BLE001 - `close` waits for this thread's word
+            error = Unexpected(fault)
+        with self._lock:
+            self._downloads.remove(download)
+            self._busy -= 1
+            self._sealed(download.entry, error, lambda: self._large.appendleft(download.entry))
+            self._lock.notify_all()
+
+    def _sealed(self, entry: Entry, error: MirrorError | None, again: Callable[[], None]) -> None:
+        """What follows from a proof: done, one clean retry, or a failure."""
+        if error is None:
+            self._patience.encourage()
+            self._watch(Sealed(entry))
+        elif not isinstance(error, DigestMismatch):
+            self._give_up(error)
+        else:
+            error.source = self.source
+            first = entry not in self._damaged
+            self._damaged.add(entry)
+            self._watch(Refused(error, again=first))
+            if first:
+                again()
+            else:
+                self._failures.append(error)
+
+    # -- what orders report -------------------------------------------------------------------
+
+    def arrived(self, order: FileOrder | WholeOrder, size: int) -> None:
+        """New bytes. Called for each block, without the lock."""
+        self._patience.encourage()
+        if isinstance(order, FileOrder) and self._ranges:
+            self._let_others_in(order)
+        self._watch(Arrived(order.entry, size, self.source))
+
+    def _let_others_in(self, order: FileOrder) -> None:
+        for download in self._downloads:
+            if download.entry is order.entry and not download.opened:
+                with self._lock:
+                    download.opened = True
+                    self._lock.notify_all()
+
+    def overrun(self, order: FileOrder) -> list[Span]:
+        """The source sends on past the span: it knows no ranges, so let it bring all it can."""
+        with self._lock:
+            self._ranges = False
+            download = self._download_of(order)
+            ahead = [span for span in download.unassigned if span.start >= order.span.stop]
+            for span in ahead:
+                download.unassigned.remove(span)
+            return ahead
+
+    def ended(self, order: FileOrder | WholeOrder, error: MirrorError | None) -> None:
+        """An order is over; what it did not bring is wanted again."""
+        events: list[Event] = []
+        with self._lock:
+            self._in_flight -= 1
+            if self._over:  # what came is in the intake; nobody will ask for the rest
+                self._lock.notify_all()
+                return
+            error = self._file_ended(order, error) if isinstance(order, FileOrder) else self._whole_ended(order, error)
+            if error is not None:
+                self._judge(order, error, events)
+            self._lock.notify_all()
+        for event in events:
+            self._watch(event)
+
+    def _file_ended(self, order: FileOrder, error: MirrorError | None) -> MirrorError | None:
+        download = self._download_of(order)
+        download.active.remove(order)
+        if not download.dropped:
+            download.unassigned.extendleft(reversed(order.wanted))
+        if error is None and order.wanted and not order.got:
+            error = Unavailable(self.source, "ended its answer before the first byte")
+        if error is None and not order.wanted and self._ranges is None and order.span.size < order.entry.size:
+            self._ranges = True
+        self._lapses = 0 if order.got else self._lapses
+        download.opened = download.opened or order.got > 0
+        self._finish_if_complete(download)
+        return error
+
+    def _download_of(self, order: FileOrder) -> Download:
+        return next(download for download in self._downloads if download.entry is order.entry)
+
+    def _whole_ended(self, order: WholeOrder, error: MirrorError | None) -> MirrorError | None:
+        if order.complete:
+            self._unlocked(lambda: self._add(order))
+            return None
+        if error is None and not order.got:
+            error = Unavailable(self.source, "ended its answer before the first byte")
+        if isinstance(error, RangesIgnored):
+            self._small.append((order.entry, b""))
+        elif error is None or error.retryable:
+            self._small.append((order.entry, order.data))
+        return error
+
+    def _add(self, order: WholeOrder) -> None:
+        error: MirrorError | None = None
+        try:
+            self._batch.add(order.entry, order.data)
+        except MirrorError as failure:
+            error = failure
+        with self._lock:
+            self._sealed(order.entry, error, lambda: self._small.append((order.entry, b"")))
+
+    def _judge(self, order: FileOrder | WholeOrder, error: MirrorError, events: list[Event]) -> None:
+        """Try again, go on without this file, or give up."""
+        if isinstance(error, RangesIgnored):
+            self._lapses += 1
+            if not self._ranges or self._lapses >= LAPSES:
+                self._ranges = False
+        elif isinstance(error, EntryNotFound):
+            self._failures.append(error)
+            self._drop(order)
+        elif not error.retryable:
+            self._give_up(error)
+        elif not order.got:
+            kept, wanted = self._progress()
+            try:
+                pause = self._patience.pause_after(error, kept, wanted)
+            except OutOfPatience as over:
+                self._give_up(over)
+                return
+            self._not_before = self._patience.clock() + pause
+            events.append(Waiting(error, pause))
+
+    def _drop(self, order: FileOrder | WholeOrder) -> None:
+        if isinstance(order, FileOrder):
+            download = self._download_of(order)
+            download.dropped = True
+            download.unassigned.clear()
+            self._finish_if_complete(download)
+
+    def _progress(self) -> tuple[int, int]:
+        """Bytes that are here and bytes wanted, of the files that are on their way."""
+        wanted = sum(download.entry.size for download in self._downloads)
+        return wanted - sum(download.missing for download in self._downloads), wanted
+
+    # -- the end ------------------------------------------------------------------------------
+
+    def _give_up(self, error: MirrorError) -> None:
+        with self._lock:
+            self._failures.append(error)
+            self._over = True
+            self._lock.notify_all()
+
+    def close(self) -> None:
+        """Stop ordering, wait for seals under way, and keep the parts of what is unfinished."""
+        with self._lock:
+            self._over = True
+            self._lock.notify_all()
+            self._lock.wait_for(lambda: self._busy == 0)
+            unfinished, self._downloads = self._downloads, []
+        for download in unfinished:
+            download.closing.close()
+
+    def raise_failures(self) -> None:
+        """Raise what went wrong, if anything did: the first kind in the table of exit codes."""
+        if self._failures:
+            worst = first_by_table(self._failures)
+            raise worst.cause if isinstance(worst, Unexpected) else worst

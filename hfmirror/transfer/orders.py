@@ -1,0 +1,117 @@
+"""The spans that are on their way: what an engine is given, and where its bytes go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from hfmirror.model import Span
+
+if TYPE_CHECKING:
+    from hfmirror.errors import MirrorError
+    from hfmirror.model import Entry, Manifest
+    from hfmirror.ports import Intake
+
+
+class Clerk(Protocol):
+    """Who hears how an order went."""
+
+    def arrived(self, order: FileOrder | WholeOrder, size: int) -> None: ...
+    def overrun(self, order: FileOrder) -> list[Span]: ...
+    def ended(self, order: FileOrder | WholeOrder, error: MirrorError | None) -> None: ...
+
+
+class WholeOrder:
+    """A small file, gathered in memory. What came before a break is kept for the next try."""
+
+    def __init__(self, clerk: Clerk, manifest: Manifest, entry: Entry, head: bytes = b"") -> None:
+        self.manifest, self.entry = manifest, entry
+        self.span = Span(len(head), entry.size)
+        self._clerk, self._chunks, self._size = clerk, [head] if head else [], len(head)
+
+    @property
+    def data(self) -> bytes:
+        """What has come so far."""
+        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it has come."""
+        return self._size == self.entry.size
+
+    @property
+    def got(self) -> int:
+        """Bytes this order brought."""
+        return self._size - self.span.start
+
+    def take(self, data: bytes | memoryview) -> bool:
+        """The next bytes; False once the file is complete."""
+        wanted = self.entry.size - self._size
+        piece = bytes(data) if len(data) <= wanted else bytes(data[:wanted])
+        self._chunks.append(piece)
+        self._size += len(piece)
+        self._clerk.arrived(self, len(piece))
+        return not self.complete
+
+    def done(self) -> None:
+        """The stream ended."""
+        self._clerk.ended(self, None)
+
+    def fail(self, error: MirrorError) -> None:
+        """The stream broke."""
+        self._clerk.ended(self, error)
+
+
+class FileOrder:
+    """A span of a large file, written to its intake as it comes.
+
+    A server that knows no ranges sends the file from its start: then the order takes what is wanted
+    out of the stream, wherever that is, and lets the rest pass.
+    """
+
+    def __init__(self, clerk: Clerk, manifest: Manifest, entry: Entry, intake: Intake, wanted: list[Span]) -> None:
+        self.manifest, self.entry = manifest, entry
+        self.span = wanted[0]
+        self.intake = intake
+        self.wanted = wanted
+        self.got = 0  # bytes that were wanted and came
+        self._clerk, self._position = clerk, wanted[0].start
+
+    def whole(self) -> FileOrder:
+        """The same order, for a server that sends files from their first byte only."""
+        self.span = Span(0, self.entry.size)
+        self._position = 0
+        return self
+
+    def take(self, data: bytes | memoryview) -> bool:
+        """The next bytes; False when no more are wanted. Raises StoreError."""
+        view = memoryview(data)
+        while len(view):
+            if not self.wanted:
+                self.wanted = self._clerk.overrun(self)
+                if not self.wanted:
+                    return False
+            passed = min(max(self.wanted[0].start - self._position, 0), len(view))
+            view, self._position = view[passed:], self._position + passed
+            if len(view):
+                view = view[self._write(view) :]
+        return True  # a stream that was asked for a span ends by itself
+
+    def _write(self, view: memoryview) -> int:
+        """Put the head of `view` where it belongs; how many bytes that were."""
+        target = self.wanted[0]
+        piece = view[: target.stop - self._position]
+        self.intake.write(self._position, piece)
+        self._position += len(piece)
+        self.got += len(piece)
+        left = Span(self._position, target.stop)
+        self.wanted[:1] = [left] if left.size else []
+        self._clerk.arrived(self, len(piece))
+        return len(piece)
+
+    def done(self) -> None:
+        """The stream ended."""
+        self._clerk.ended(self, None)
+
+    def fail(self, error: MirrorError) -> None:
+        """The stream broke."""
+        self._clerk.ended(self, error)

@@ -1,0 +1,88 @@
+"""Pull: copy what a pin selects from a source into a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hfmirror.errors import NotHere, Unavailable
+from hfmirror.model import Head, Pin, is_commit
+from hfmirror.transfer.events import Asking, Listed, Planned, Stale
+from hfmirror.transfer.fetch import fetch
+from hfmirror.transfer.patience import Patience, patiently
+from hfmirror.transfer.plan import Plan, plan_pull
+
+if TYPE_CHECKING:
+    from hfmirror.model import Manifest, RepoId, Selection
+    from hfmirror.ports import Source, Store
+    from hfmirror.transfer.desk import Manner
+    from hfmirror.transfer.events import Watcher
+
+
+class Pull:
+    """One repo's way from a source into a store, in steps that can be looked at."""
+
+    def __init__(self, source: Source, store: Store, manner: Manner, watch: Watcher, *, case_blind: bool) -> None:
+        self._source, self._store, self._manner, self._watch = source, store, manner, watch
+        self._case_blind = case_blind
+
+    def plan(self, repo: RepoId, revision: str, selection: Selection) -> Plan:
+        """Decide what to fetch: one request for the name, one for the listing if it is not known.
+
+        A commit whose listing is held is asked for nowhere. When the source cannot be asked and
+        everything selected is held under the last known name, that answers.
+        """
+        self._watch(Asking(repo, revision, self._source.name))
+        held = self._held(repo, revision, selection)
+        if held is not None and is_commit(revision):
+            return self._decided(held)
+        try:
+            head = self._source.resolve(repo, revision)
+        except Unavailable as error:
+            if held is not None and not held.lacking:
+                self._watch(Stale(repo, revision, error))
+                return self._decided(held)
+            head = self._patiently_resolved(repo, revision, error)
+        manifest = self._manifest(repo, head, selection)
+        pin = Pin(repo, head.commit, revision, selection)
+        return self._decided(plan_pull(pin, head, manifest, self._store, case_blind=self._case_blind))
+
+    def _decided(self, plan: Plan) -> Plan:
+        self._watch(Listed(plan.manifest))
+        self._watch(Planned(plan))
+        return plan
+
+    def _patiently_resolved(self, repo: RepoId, revision: str, error: Unavailable) -> Head:
+        first: list[Unavailable] = [error]
+
+        def resolve() -> Head:
+            if first:
+                raise first.pop()
+            return self._source.resolve(repo, revision)
+
+        return patiently(resolve, Patience(self._manner.patience_s), self._watch)
+
+    def _held(self, repo: RepoId, revision: str, selection: Selection) -> Plan | None:
+        """The plan as the store alone would make it."""
+        try:
+            head = self._store.resolve(repo, revision)
+            manifest = self._store.manifest(repo, head.commit, selection)
+        except NotHere:
+            return None
+        pin = Pin(repo, head.commit, revision, selection)
+        return plan_pull(pin, head, manifest, self._store, case_blind=self._case_blind)
+
+    def _manifest(self, repo: RepoId, head: Head, selection: Selection) -> Manifest:
+        try:
+            return self._store.manifest(repo, head.commit, selection)
+        except NotHere:
+            pass
+        patience = Patience(self._manner.patience_s)
+        return patiently(lambda: self._source.manifest(repo, head.commit, selection), patience, self._watch)
+
+    def carry_out(self, plan: Plan) -> None:
+        """Pin, fetch, publish. Raises what `fetch` raises, and DiskFull before the first byte."""
+        self._store.keep(plan.pin, plan.manifest)
+        if plan.lacking:
+            self._store.room_for(plan.lacking)
+            fetch(self._source, self._store, plan, self._manner, self._watch)
+        self._store.publish(plan.pin, plan.head)

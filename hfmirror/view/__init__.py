@@ -1,0 +1,1 @@
+"""What is held, laid out as the official clients read it."""

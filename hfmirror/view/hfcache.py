@@ -1,0 +1,163 @@
+"""The official cache's layout, as hard links beside the store.
+
+`HF_HUB_CACHE=<root>/hub` cannot be told from a real cache, costs no bytes, and is disposable: it can
+be deleted and rebuilt from the store at any time, so no invariant lives in it. Blobs are hard links
+to objects and never symlinks into the store, because clients up to 1.x delete what a link leads to.
+Facts: huggingface_hub 2.4.0 `file_download.py`, `utils/_cache_manager.py`, `_tree_cache.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hfmirror import codec
+from hfmirror.errors import NotHere
+from hfmirror.model import Algorithm, Digest, hex_length, is_commit
+from hfmirror.store import files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hfmirror.model import CommitId, Entry, Manifest, Pin, RepoId
+    from hfmirror.ports import HasPath
+
+_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n"  # https://bford.info/cachedir/
+_TAG += "# This cache is laid out by hfmirror and can be rebuilt from its store.\n"
+
+
+class HubCache:
+    """One cache folder, shown from one store."""
+
+    def __init__(self, folder: Path, store: HasPath) -> None:
+        self.folder, self._store = folder, store
+
+    def home(self, repo: RepoId) -> Path:
+        """The folder of a repo."""
+        return self.folder / repo.folder
+
+    def snapshot(self, repo: RepoId, commit: CommitId) -> Path:
+        """The folder in which a commit's files stand under their own names."""
+        return self.home(repo) / "snapshots" / commit
+
+    # -- showing ------------------------------------------------------------------------------
+
+    def show(self, pin: Pin, manifest: Manifest, entries: Iterable[Entry]) -> tuple[str, ...]:
+        """Lay out these entries of a commit, which the store holds, and then the name they go by.
+
+        Blobs, snapshot, listing, and the ref last. Returns the ways of linking that were needed;
+        empty when everything stood already. Raises NotHere, LinkImpossible, DiskFull.
+        """
+        home, snapshot = self.home(pin.repo), self.snapshot(pin.repo, pin.commit)
+        self._tag()
+        ways: set[str] = set()
+        known: set[str] = set()
+        for folder in (home / "blobs", snapshot, home / "refs"):
+            files.ensure_folder(folder)
+        for entry in entries:
+            ways |= self._show_file(home, snapshot, entry, known)
+        if manifest.reach.everything:
+            listing = home / "trees" / f"{pin.commit}.json"
+            if not listing.exists():
+                files.publish_text(listing, codec.tree_cache_text(manifest), durable=False)
+        if not is_commit(pin.revision):
+            self.point(pin.repo, pin.revision, pin.commit)
+        return tuple(sorted(ways))
+
+    def point(self, repo: RepoId, revision: str, commit: CommitId) -> None:
+        """Make a revision lead to a commit. Forty digits and no newline: clients compare without stripping."""
+        ref = self.home(repo) / "refs" / revision
+        if files.read_text(ref) != commit:
+            files.publish_text(ref, commit, durable=False)
+
+    def _tag(self) -> None:
+        tag = self.folder / "CACHEDIR.TAG"
+        if not tag.exists():
+            files.publish_text(tag, _TAG, durable=False)
+
+    def _show_file(self, home: Path, snapshot: Path, entry: Entry, known: set[str]) -> set[str]:
+        blob = f"{home}/blobs/{entry.digest.hex}"
+        place = f"{snapshot}/{entry.path}"
+        if _size(blob) == entry.size and files.same_file(blob, place) and self._ours(blob, entry.digest):
+            return set()
+        source = self._store.path(entry.digest)
+        if source is None:
+            raise NotHere(f"{entry.path} ({entry.digest})")
+        ways = set()
+        if not self._ours(blob, entry.digest):
+            ways.add(files.link(source, Path(blob)))
+        folder, name = os.path.split(place)
+        if folder not in known:
+            files.ensure_folder(folder)
+            known.add(folder)
+        up = "../" * (2 + entry.path.count("/"))
+        if not files.symlink(f"{up}blobs/{entry.digest.hex}", Path(folder, name)):
+            ways.add(files.link(source, Path(folder, name)))
+        return ways
+
+    def _ours(self, blob: str, digest: Digest) -> bool:
+        """Whether the blob is the store's object, or a copy of it that an earlier run had to make."""
+        source = self._store.path(digest)
+        if source is None or os.path.islink(blob):  # noqa: PTH114 - strings, hot
+            return False
+        return files.same_file(source, blob) or (_size(blob) == _size(source) and not _one_disk(source, blob))
+
+    # -- hiding -------------------------------------------------------------------------------
+
+    def hide(self, repo: RepoId, commit: CommitId) -> None:
+        """Take a commit out of the view: its refs first. What a client put there itself stays."""
+        home, snapshot = self.home(repo), self.snapshot(repo, commit)
+        for ref in [path for path in (home / "refs").rglob("*") if path.is_file()]:
+            if files.read_text(ref) == commit:
+                files.remove(ref)
+        files.remove(home / "trees" / f"{commit}.json")
+        for path in [path for path in snapshot.rglob("*") if path.is_symlink() or path.is_file()]:
+            if self._made_here(path):
+                files.remove(path)
+        files.remove_empty_folders(snapshot)
+        used = {_leads_to(path) for path in home.glob("snapshots/**/*") if path.is_symlink()}
+        for blob in list(home.glob("blobs/*")):
+            if blob.name not in used and self._made_here(blob):
+                files.remove(blob)
+        files.remove_empty_folders(home)
+
+    def drop(self, repo: RepoId, commit: CommitId, entry: Entry) -> None:
+        """Take one file out of the view, because its bytes are no longer to be trusted."""
+        files.remove(self.snapshot(repo, commit) / entry.path)
+        files.remove(self.home(repo) / "blobs" / entry.digest.hex)
+
+    def _made_here(self, path: Path) -> bool:
+        """Whether a blob, or a name in a snapshot that leads to one, shows an object of the store."""
+        digest = _digest_of(_leads_to(path))
+        if not path.is_symlink() and digest is None:
+            return path.stat().st_nlink > 1  # a hard link straight into the snapshot: no symlinks here
+        blob = path if not path.is_symlink() else path.parent / os.readlink(path)
+        return not blob.exists() or (digest is not None and self._ours(str(blob), digest))
+
+
+def _leads_to(path: Path) -> str:
+    """The name of the blob behind a snapshot's file, or of the blob itself."""
+    return os.path.basename(os.readlink(path)) if path.is_symlink() else path.name  # noqa: PTH119 - text
+
+
+def _digest_of(blob: str) -> Digest | None:
+    """What a blob's name says of its content: the Hub's etag is the digest."""
+    for algorithm in Algorithm:
+        if len(blob) == hex_length(algorithm) and not set(blob) - set("0123456789abcdef"):
+            return Digest(algorithm, blob)
+    return None
+
+
+def _size(path: str | Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return -1
+
+
+def _one_disk(first: str | Path, second: str | Path) -> bool:
+    try:
+        return os.stat(first).st_dev == os.stat(second).st_dev
+    except OSError:
+        return False
