@@ -286,7 +286,7 @@ class IntegrityError(MirrorError):
 class DigestMismatch(IntegrityError):
     """The bytes do not have the digest they were fetched under."""
 
-    def __init__(self, path: str, wanted: object, actual: str, source: str = "") -> None:
+    def __init__(self, path: str, wanted: object, actual: object, source: str = "") -> None:
         super().__init__(path, wanted, actual, source)
         self.path, self.wanted, self.actual, self.source = path, wanted, actual, source
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hfmirror.care import gc, sets, verify
-from hfmirror.errors import EntryNotFound, NotHere, StoreLocked
+from hfmirror.errors import EntryNotFound, NotHere, StoreLocked, UsageError
 from hfmirror.model import entry_path
 from hfmirror.store import files
 from hfmirror.store.disk import DiskStore
@@ -87,7 +87,16 @@ class Mirror:
         from hfmirror.sources.http import Http  # noqa: PLC0415 - as above
         from hfmirror.sources.hub import HubSource  # noqa: PLC0415
 
-        return HubSource(Http(), self.settings.endpoint, _token_of_the_hub())
+        make: type[HubSource] = HubSource
+        if self.settings.engine != "requests":
+            try:
+                from hfmirror.sources.curl import CurlHubSource  # noqa: PLC0415 - an extra
+
+                make = CurlHubSource
+            except ImportError:
+                if self.settings.engine == "curl":
+                    raise UsageError("the engine curl needs pycurl", "pip install 'hfmirror-cli[fast]'") from None
+        return make(Http(), self.settings.endpoint, _token_of_the_hub())
 
     def put(self, plan: Plan, folder: Path) -> Path:
         """Give the user files of their own: the plan's, in `folder`, under their own names."""

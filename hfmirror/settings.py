@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HUB = "https://huggingface.co"
+VIEW = "hub"  # the view's folder under the root
 ENGINES = ("auto", "requests", "curl")
 
 
@@ -34,6 +35,10 @@ class Settings:
         if not endpoint.startswith(("http://", "https://")):
             raise UsageError(f"HF_ENDPOINT={endpoint} is no address", f"write it like {HUB}")
         return cls(root or default_root(environment), endpoint.rstrip("/"), engine)
+
+    def client_variables(self) -> dict[str, str]:
+        """What a Hub client must find in its environment, before it is imported, to load from the view."""
+        return {"HF_HUB_CACHE": str(self.root / VIEW), "HF_HUB_OFFLINE": "1"}
 
 
 def default_root(environment: Mapping[str, str]) -> Path:

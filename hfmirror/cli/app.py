@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hfmirror import __version__
+from hfmirror._version import __version__
 from hfmirror.cli import env, gc, info, ls, path, pull, rm, run_, status, verify
 from hfmirror.cli.exits import guarded, say
 

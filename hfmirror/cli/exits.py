@@ -28,10 +28,9 @@ def guarded(work: Callable[[], int | None], *, as_json: bool = False) -> int:
         sys.stderr.close()
         return 0
     except Exception as fault:  # noqa: BLE001 - the last line of defence: no traceback on the screen
-        error = Unexpected(fault)
-        tell(error, as_json=as_json)
+        tell(Unexpected(fault), as_json=as_json)
         say(f"the details are in {_keep_traceback()}; please send them with a report")
-        return error.exit_code
+        return Unexpected.exit_code
 
 
 def tell(error: MirrorError, *, as_json: bool) -> None:
@@ -55,4 +54,4 @@ def _keep_traceback() -> str:
 
     with tempfile.NamedTemporaryFile("w", prefix="hfmirror-", suffix=".txt", delete=False, encoding="utf-8") as out:
         out.write(traceback.format_exc())
-    return out.name
+    return str(out.name)

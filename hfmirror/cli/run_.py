@@ -29,14 +29,13 @@ def command(
 
 def _run(words: list[str], root: Path | None) -> int:
     from hfmirror import settings
-    from hfmirror.cli.scripted import variables
 
     if not words:
         raise UsageError("name a command to run", "for instance: hfmirror run -- python chat.py")
     program = shutil.which(words[0])
     if program is None:
         raise UsageError(f"there is no command {words[0]!r} here", "check its spelling, or give its whole path")
-    environment = {**os.environ, **variables(settings.current(root).root)}
+    environment = {**os.environ, **settings.current(root).client_variables()}
     sys.stdout.flush()
     if os.name == "nt":
         return subprocess.run([program, *words[1:]], env=environment, check=False).returncode  # noqa: S603 - the user's own words

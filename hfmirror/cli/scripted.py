@@ -30,17 +30,12 @@ def path(
 
 def env(shell: str | None, root: str | Path | None, *, as_json: bool = False) -> None:
     """Print the variables that point every Hub client at the view."""
-    values = variables(settings.current(Path(root) if root else None).root)
+    values = settings.current(Path(root) if root else None).client_variables()
     if as_json:
         print(json.dumps(values, ensure_ascii=False))  # noqa: T201 - the command's answer
         return
     for name, value in values.items():
         print(assignment(shell or usual_shell(), name, value))  # noqa: T201 - as above
-
-
-def variables(root: Path) -> dict[str, str]:
-    """What a client must find in its environment before it is imported."""
-    return {"HF_HUB_CACHE": str(root / "hub"), "HF_HUB_OFFLINE": "1"}
 
 
 def usual_shell() -> str:

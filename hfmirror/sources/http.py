@@ -10,25 +10,28 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
+from certifi import where
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidSchema, RequestException
 from requests.utils import select_proxy
+from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, ProxyError, SSLError
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
-from hfmirror import __version__
+from hfmirror._version import __version__
 from hfmirror.errors import MirrorError, ProtocolError, TimedOut, Unreachable
 from hfmirror.sources.reply import Headers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from urllib3 import BaseHTTPResponse, HTTPConnectionPool
+    from urllib3 import BaseHTTPResponse
 
 CONNECT_S = 15.0  # seconds to a connection, TLS included
 STALL_S = 20.0  # seconds without a byte until a connection is given up; the official client waits ten
@@ -37,7 +40,20 @@ HOPS = 6  # redirects followed for one request
 BLOCKS = (2**14, 2**20)  # bytes per read, least and most; 64 KiB reads were measured at 0.72 of the rate of 1 MiB
 BLOCK_S = (0.005, 0.05)  # a read quicker than this may be larger, a slower one smaller: a reset loses what it read
 USER_AGENT = f"hfmirror/{__version__}"
-_REDIRECTS = {301, 302, 303, 307, 308}
+REDIRECTS = {301, 302, 303, 307, 308}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What the environment says about getting to an address."""
+
+    proxy: str  # empty: none
+    certificates: str  # the bundle, or folder, of those to trust
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether `certificates` is a folder of hashed names rather than a bundle."""
+        return Path(self.certificates).is_dir()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +77,7 @@ class Answer:
     def redirect(self) -> str | None:
         """The absolute address it sends us to, or None."""
         location = self.headers.get("location")
-        return urljoin(self.url, location) if self.status in _REDIRECTS and location else None
+        return urljoin(self.url, location) if self.status in REDIRECTS and location else None
 
     def text(self, limit: int) -> str:
         """The body as text, `limit` bytes at most, decompressed. Raises Unreachable, TimedOut."""
@@ -144,6 +160,14 @@ class Http:
                 route = self._routes[place] = self._open_route(place)
             return route
 
+    def way_to(self, url: str) -> Way:
+        """The proxy and certificates for an address, for an engine with connections of its own."""
+        place = origin(url)
+        settings = self._session.merge_environment_settings(place, {}, None, None, None)
+        verify = settings["verify"]
+        bundle = verify if isinstance(verify, str) else where()
+        return Way(select_proxy(place, settings["proxies"]) or "", bundle)
+
     def _open_route(self, place: str) -> Route:
         prepared = requests.Request("GET", place + "/").prepare()
         settings = self._session.merge_environment_settings(place, {}, None, None, None)
@@ -154,6 +178,8 @@ class Http:
         pool = adapter.get_connection_with_tls_context(
             prepared, verify=settings["verify"], proxies=proxies, cert=settings["cert"]
         )
+        if not isinstance(pool, HTTPConnectionPool):
+            raise ProtocolError(place, "no way to reach such an address")
         proxy = select_proxy(place, proxies)
         plain_by_proxy = bool(proxy) and place.startswith("http://") and not str(proxy).startswith("socks")
         extra = adapter.proxy_headers(str(proxy)) if plain_by_proxy else {}

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from hfmirror.codec import file_name
 from hfmirror.model import Algorithm, Digest, hex_length
+from hfmirror.settings import VIEW
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ class Layout:
         self.incoming = root / "incoming"
         self.locks = root / "locks"
         self.quarantine = root / "quarantine"
-        self.hub = root / "hub"
+        self.hub = root / VIEW
         self._objects = str(self.objects)
 
     def object(self, digest: Digest) -> str:

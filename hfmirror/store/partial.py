@@ -122,9 +122,9 @@ class DiskIntake:
         buffer = memoryview(bytearray(PART))
         claims: dict[int, str] = {}
         for line in (files.read_text(self._journal_path) or "").splitlines():
-            index, _, checksum = line.partition(" ")
-            if index.isdigit() and int(index) < self._parts:
-                claims[int(index)] = checksum
+            number, _, checksum = line.partition(" ")
+            if number.isdigit() and int(number) < self._parts:
+                claims[int(number)] = checksum
         for index, checksum in claims.items():
             span = self._part(index)
             count = files.read_into(self._fd, buffer[: span.size], span.start)

@@ -1,0 +1,1 @@
+"""One module a case; what each measures is in its docstring."""
