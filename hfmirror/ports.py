@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from hfmirror.model import CommitId, Digest, Entry, Head, Manifest, Pin, RepoId, Selection, Span
 
 
+Chunk = bytes | memoryview
+
+
 class Catalog(Protocol):
     """Names to manifests. Needs trust: nothing downstream can check a name.
 
@@ -41,13 +44,16 @@ class Supplier(Protocol):
         """How people may call this supplier in a sentence; never holds a secret."""
         ...
 
-    def open(self, manifest: Manifest, entry: Entry, span: Span) -> AbstractContextManager[Iterable[bytes]]:
+    def open(
+        self, manifest: Manifest, entry: Entry, span: Span
+    ) -> AbstractContextManager[Iterable[bytes | memoryview]]:
         """The bytes of the file from `span.start` on, in chunks of any size.
 
-        May end early (the caller asks again for the rest). May run past `span.stop` when the server
-        can only send the file whole: the caller takes what it wants and closes. Never starts
-        anywhere else. Raises RangesIgnored when only byte 0 can be the start and `span` has
-        another, NotHere, NotFound, AccessDenied, Unavailable, ProtocolError; the iterable too.
+        A chunk is good until the next one is asked for. May end early (the caller asks again for the
+        rest). May run past `span.stop` when the server can only send the file whole: the caller takes
+        what it wants and closes. Never starts anywhere else. Raises RangesIgnored when only byte 0
+        can be the start and `span` has another, NotHere, NotFound, AccessDenied, Unavailable,
+        ProtocolError; the iterable too.
         """
         ...
 
@@ -69,7 +75,7 @@ class Order(Protocol):
     @property
     def span(self) -> Span: ...
 
-    def take(self, data: bytes | memoryview) -> bool:
+    def take(self, data: Chunk) -> bool:
         """The next bytes, from `span.start` on. False: no more are wanted, stop reading."""
         ...
 
@@ -116,8 +122,13 @@ class Intake(Protocol):
         """Spans still to come, in file order; empty once complete; callable again."""
         ...
 
-    def write(self, start: int, data: bytes | memoryview) -> None:
+    def write(self, start: int, data: Chunk) -> None:
         """Put bytes at offset `start`. Safe from several threads, if their spans do not overlap."""
+        ...
+
+    @property
+    def unproven(self) -> int:
+        """Bytes that came and that the running proof has not reached yet, as far as it could."""
         ...
 
     def seal(self) -> None:

@@ -6,6 +6,7 @@ answers and the same rule for the token, since redirects are followed here and n
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from hfmirror.ports import Order, OrderBook
     from hfmirror.sources.http import Http
 
-BUFFER = 512 * 2**10  # bytes libcurl hands over at once; its default of 16 KiB costs a call into Python each
+SOCKET = 512 * 2**10  # bytes libcurl reads from a connection at once
+BLOCK = 256 * 2**10  # bytes gathered, from the 16 KiB that libcurl hands over at most, before they are passed on
+MOST = 16 * 2**10  # bytes libcurl hands over at once, whatever it reads (CURL_MAX_WRITE_SIZE)
+BLOCK_S = 0.2  # seconds after which fewer are passed on, too
 LOOK_S = 0.05  # seconds until the book is looked at again though no connection has stirred
 IDLE_S = 0.5  # the same while nothing is in flight
 _NO_NAME = {pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY}
@@ -107,13 +111,14 @@ class Transfer:
     def __init__(self, source: CurlHubSource, stall_s: float) -> None:
         self._source = source
         self._place = ""  # the origin the handle is set up for
+        self._block = memoryview(bytearray(BLOCK))
         self.handle = handle = pycurl.Curl()
         handle.setopt(pycurl.NOSIGNAL, 1)
         handle.setopt(pycurl.USERAGENT, USER_AGENT)
         handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         handle.setopt(pycurl.FOLLOWLOCATION, 0)
         handle.setopt(pycurl.NETRC, 0)
-        handle.setopt(pycurl.BUFFERSIZE, BUFFER)
+        handle.setopt(pycurl.BUFFERSIZE, SOCKET)
         handle.setopt(pycurl.CONNECTTIMEOUT_MS, int(CONNECT_S * 1000))
         handle.setopt(pycurl.LOW_SPEED_LIMIT, 1)
         handle.setopt(pycurl.LOW_SPEED_TIME, max(1, round(stall_s)))
@@ -135,6 +140,7 @@ class Transfer:
         self._refusal: list[bytes] = []
         self._error: MirrorError | None = None
         self._enough = False
+        self._gathered, self._passed_on = 0, time.monotonic()
         if origin(url) != self._place:
             self._place = origin(url)
             self._source.set_way(handle, url)
@@ -163,8 +169,7 @@ class Transfer:
                 return None
             if self._reading is None:
                 self._open()
-            assert self._reading is not None  # noqa: S101 - set by _open, or it raised
-            if not self._order.take(self._reading.plain(data)):
+            if not self._gather(data):
                 self._enough = True
                 return -1
         except MirrorError as error:
@@ -174,6 +179,22 @@ class Transfer:
             self._error = Unexpected(fault)
             return -1
         return None
+
+    def _gather(self, data: bytes) -> bool:
+        """Keep bytes until there are enough to pass on; False when no more are wanted."""
+        after = self._gathered + len(data)
+        self._block[self._gathered : after] = data
+        self._gathered = after
+        if after + MOST <= BLOCK and time.monotonic() - self._passed_on < BLOCK_S:
+            return True
+        return self._pass_on()
+
+    def _pass_on(self) -> bool:
+        if self._reading is None or not self._gathered:
+            return True
+        block, self._gathered = self._block[: self._gathered], 0
+        self._passed_on = time.monotonic()
+        return self._order.take(self._reading.plain(block))
 
     def _open(self) -> None:
         """The answer is a 200 or 206: see how it is to be read."""
@@ -199,7 +220,8 @@ class Transfer:
             self._hops += 1
             self._request(urljoin(self.url, location))
             return False
-        error = self._outcome(code, said)
+        left = self._rest_passed_on()
+        error = self._outcome(code, said) or left
         if error is None:
             self._order.done()
         else:
@@ -223,6 +245,15 @@ class Transfer:
         return reply.failure(
             self._status, self._headers, text, self._asked.over(foreign=self._source.is_foreign(self.url))
         )
+
+    def _rest_passed_on(self) -> MirrorError | None:
+        """Pass on what was gathered before the end, good or bad."""
+        try:
+            if self._error is None and not self._enough:
+                self._pass_on()
+        except MirrorError as error:
+            return error
+        return None
 
     def _empty_body(self) -> MirrorError | None:
         """A good answer is over; when no byte of it came, nobody has looked at its headers yet."""

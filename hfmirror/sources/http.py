@@ -10,8 +10,10 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from http.client import HTTPResponse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -21,7 +23,7 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidSchema, RequestException
 from requests.utils import select_proxy
 from urllib3 import HTTPConnectionPool
-from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, ProxyError, SSLError
+from urllib3.exceptions import HTTPError, IncompleteRead, NameResolutionError, NewConnectionError, ProxyError, SSLError
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
 from hfmirror._version import __version__
@@ -91,25 +93,66 @@ class Answer:
             data: bytes = self._raw.read(decode_content=True)
         return data
 
-    def blocks(self) -> Iterator[bytes]:
-        """The body as it comes over the wire, in blocks. Raises Unreachable, TimedOut."""
+    def blocks(self) -> Iterator[memoryview]:
+        """The body as it comes over the wire; a block is good until the next is asked for.
+
+        Raises Unreachable, TimedOut.
+        """
+        buffer = _buffer()
         with translated(origin(self.url)):
-            size, began = 2**17, time.monotonic()
-            while block := self._raw.read(size, decode_content=False):
+            size, began = BLOCKS[0] * 8, time.monotonic()
+            while count := self._read_into(buffer[:size]):
                 took = time.monotonic() - began
                 if took < BLOCK_S[0]:
                     size = min(size * 2, BLOCKS[1])
                 elif took > BLOCK_S[1]:
                     size = max(size // 2, BLOCKS[0])
-                yield block
+                yield buffer[:count]
                 began = time.monotonic()
+
+    def _read_into(self, buffer: memoryview) -> int:
+        """Fill the buffer from the body; how many bytes came, 0 at its end.
+
+        urllib3 returns each block as new bytes, which costs a third of the processor time of a large
+        download. The reader of the standard library below it fills a buffer, and is used where it
+        can be: a body of known length. It does not notice when that body ends early; we do.
+        """
+        below = self._below
+        if below is None:
+            data = self._raw.read(len(buffer), decode_content=False)
+            buffer[: len(data)] = data
+            return len(data)
+        count = below.readinto(buffer)
+        if count == 0 and below.length:
+            raise IncompleteRead(0, below.length)
+        return count
+
+    @cached_property
+    def _below(self) -> HTTPResponse | None:
+        below = getattr(self._raw, "_fp", None)
+        return below if isinstance(below, HTTPResponse) and below.length is not None else None
+
+    @property
+    def _ended(self) -> bool:
+        """Whether the body was read to its end, so that the connection can serve the next request."""
+        return self._raw.length_remaining == 0 or (self._below is not None and self._below.isclosed())
 
     def close(self) -> None:
         """Give the connection back if the body was read to its end, else end it."""
-        if self._raw.length_remaining == 0:
+        if self._ended:
             self._raw.release_conn()
         else:
             self._raw.close()
+
+
+_own = threading.local()
+
+
+def _buffer() -> memoryview:
+    """This thread's buffer for blocks."""
+    if not hasattr(_own, "buffer"):
+        _own.buffer = memoryview(bytearray(BLOCKS[1]))
+    return cast("memoryview", _own.buffer)
 
 
 class Http:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from hfmirror.errors import MirrorError
     from hfmirror.model import CommitId, RepoId, Selection, Span
+    from hfmirror.ports import Chunk
     from hfmirror.sources.http import Answer
 
 ERROR_TEXT = 64 * 2**10  # bytes of an error's body that are read
@@ -131,7 +132,7 @@ class HubSource:
     # -- bytes --------------------------------------------------------------------------------
 
     @contextmanager
-    def open(self, manifest: Manifest, entry: Entry, span: Span) -> Iterator[Iterable[bytes]]:
+    def open(self, manifest: Manifest, entry: Entry, span: Span) -> Iterator[Iterable[Chunk]]:
         """The bytes of a file from `span.start` on, as the port says."""
         asked = self._asked(manifest.repo, manifest.commit, entry.path)
         url = self.addresses.of(manifest, entry)

@@ -130,7 +130,7 @@ class Reading:
     start: int  # offset in the file of the first byte that comes
     decoder: zlib._Decompress | None = None
 
-    def plain(self, data: bytes) -> bytes:
+    def plain(self, data: bytes | memoryview) -> bytes | memoryview:
         """The file's bytes in what came over the wire. Raises Unavailable."""
         if self.decoder is None:
             return data

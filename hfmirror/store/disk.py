@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
     from hfmirror.model import Entry, Pin, Selection, Span
+    from hfmirror.ports import Chunk
     from hfmirror.store.files import StrPath
 
 
@@ -120,7 +121,7 @@ class DiskStore:
         return Path(self.layout.object(digest)) if self.has(digest) else None
 
     @contextmanager
-    def open(self, manifest: Manifest, entry: Entry, span: Span) -> Iterator[Iterable[bytes]]:  # noqa: ARG002 - the port's
+    def open(self, manifest: Manifest, entry: Entry, span: Span) -> Iterator[Iterable[Chunk]]:  # noqa: ARG002 - the port's
         """The bytes of a held object. Raises NotHere."""
         path = self.path(entry.digest)
         if path is None:

@@ -34,7 +34,7 @@ class Prover:
 
     def __init__(self, fd: int, hasher: Hasher, size: int) -> None:
         self._fd, self._hasher, self._size = fd, hasher, size
-        self._frontier = 0
+        self._frontier = self._hashed = 0
         self._stopped = False
         self._moved = threading.Condition()
         self._thread = threading.Thread(target=self._follow, name="hfmirror-prover", daemon=True)
@@ -45,6 +45,11 @@ class Prover:
         with self._moved:
             self._frontier = frontier
             self._moved.notify()
+
+    @property
+    def behind(self) -> int:
+        """Bytes before the frontier that are not hashed yet."""
+        return max(self._frontier - self._hashed, 0)
 
     def result(self) -> str:
         """The digest of the whole file; waits until the frontier, and the hash, have reached its end."""
@@ -60,24 +65,20 @@ class Prover:
 
     def _follow(self) -> None:
         buffer = memoryview(bytearray(min(PART, max(self._size, 1))))
-        done = flushed = 0
-        while done < self._size:
-            frontier = self._frontier_beyond(done)
-            if frontier is None:
-                return
-            while done < frontier and not self._stopped:
-                count = files.read_into(self._fd, buffer[: min(len(buffer), frontier - done)], done)
-                self._hasher.update(buffer[:count])
-                done += count
-                if done - flushed >= WRITE_BACK:
-                    files.start_writing_back(self._fd, flushed, done - flushed)
-                    flushed = done
+        flushed = 0
+        while self._hashed < self._size and self._wait_for_more():
+            count = files.read_into(self._fd, buffer[: min(len(buffer), self.behind)], self._hashed)
+            self._hasher.update(buffer[:count])
+            self._hashed += count
+            if self._hashed - flushed >= WRITE_BACK:
+                files.start_writing_back(self._fd, flushed, self._hashed - flushed)
+                flushed = self._hashed
 
-    def _frontier_beyond(self, done: int) -> int | None:
-        """How far may be read, once that is further than `done`; None when told to stop."""
+    def _wait_for_more(self) -> bool:
+        """Wait until there is something to hash; False when told to stop."""
         with self._moved:
-            self._moved.wait_for(lambda: self._stopped or self._frontier > done)
-            return None if self._stopped else self._frontier
+            self._moved.wait_for(lambda: self._stopped or self.behind > 0)
+            return not self._stopped
 
 
 class DiskIntake:
@@ -208,6 +209,11 @@ class DiskIntake:
         while self._frontier in self._done:
             self._frontier += 1
         self._prover.advance(min(self._frontier * PART, self._entry.size))
+
+    @property
+    def unproven(self) -> int:
+        """Bytes that came and that the running proof has not reached yet, as far as it could."""
+        return self._prover.behind
 
     def seal(self) -> None:
         """Prove the content, then give it its name. Raises DigestMismatch (and forgets the bytes), StoreError."""

@@ -39,6 +39,7 @@ WHOLE = PART  # bytes; files up to this size are gathered in memory and sealed i
 SPAN = 16 * PART  # bytes asked for at once; at 1 GB/s a request costs under a tenth of its time
 PROBE = PART  # bytes of the first span, until the source has shown that it honours ranges
 FEW, MANY = 4, 16  # connections for large files (best on a clean fast line) and for small ones
+AHEAD = 32 * PART  # bytes that may wait for their proof before the line is known to be faster than it
 LAPSES = 3  # ranges ignored in a row until a source that honoured them is taken for one that no longer does
 ELSEWHERE_S = 1.0  # how often to look whether another process has finished a file
 
@@ -101,6 +102,8 @@ class Desk:
         """How many orders are worth having in flight."""
         if self._manner.connections:
             return self._manner.connections
+        if any(download.intake.unproven > AHEAD for download in self._downloads):
+            return 1  # the proof cannot keep up as it is; more connections would only take its processor
         large = self._large or any(download.unassigned for download in self._downloads)
         return FEW if large else MANY
 
