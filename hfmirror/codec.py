@@ -32,8 +32,18 @@ Document = dict[str, Any]
 
 
 def dump(document: Document) -> str:
-    """A document as text: the same bytes for the same content."""
-    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    """A document as text: the same bytes for the same content; a list has a line for each of its rows."""
+    fields = [f"{_compact(key)}: {_value(document[key])}" for key in sorted(document)]
+    return "{\n" + ",\n".join(fields) + "\n}\n"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list) and value:
+        return "[\n" + ",\n".join(map(_compact, value)) + "\n]"
+    return _compact(value)
+
+
+_compact = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
 
 
 def load(text: str, where: str) -> Document:

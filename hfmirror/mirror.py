@@ -196,7 +196,7 @@ def _token_of_the_hub() -> Callable[[], str | None]:
 
     def token() -> str | None:
         if not found:
-            from huggingface_hub import get_token  # noqa: PLC0415 - 240 ms, and only those who ask the Hub need it
+            from huggingface_hub import get_token  # noqa: PLC0415 - only those who ask the Hub need it
 
             found.append(get_token())
         return found[0]

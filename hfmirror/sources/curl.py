@@ -214,7 +214,8 @@ class Transfer:
 
     def over(self, code: int, said: str) -> bool:
         """The request is done with with the request. False: a redirect, to be sent on its way again."""
-        self._headers = self._parsed()
+        if self._reading is None:
+            self._headers = self._parsed()
         location = self._headers.get("location")
         if code == pycurl.E_OK and self._status in REDIRECTS and location and self._hops < HOPS:
             self._hops += 1

@@ -6,6 +6,7 @@ to the pool itself, which costs a third of the processor time of a whole `reques
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from contextlib import contextmanager
@@ -233,13 +234,20 @@ class Http:
         self._session.close()
 
 
+_ORIGIN = re.compile(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]+))?(?=[/?#]|\Z)")
+_PORTS = {"http": "80", "https": "443"}
+
+
 def origin(url: str) -> str:
     """Scheme, host and port of an address, without anything secret."""
+    plain = _ORIGIN.match(url)
+    if plain is not None:
+        scheme, host, port = plain.groups()
+        return f"{scheme}://{host}" if port in (None, _PORTS[scheme]) else f"{scheme}://{host}:{port}"
     parts = urlsplit(url)
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
-    port = f":{parts.port}" if parts.port and parts.port != {"http": 80, "https": 443}.get(parts.scheme) else ""
-    return f"{parts.scheme}://{host}{port}"
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
 
 @contextmanager

@@ -39,18 +39,28 @@ class DiskBatch:
         actual = Digest.of(entry.digest.algorithm, data)
         if actual != entry.digest:
             raise DigestMismatch(entry.path, entry.digest, actual)
-        draft = f"{self._folder}/{label(entry.digest)}"
-        with files.translated(draft, len(data)):
-            fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o644)
-            try:
-                files.write_at(fd, data, 0)
-            finally:
-                os.close(fd)
+        self._write(f"{self._folder}/{label(entry.digest)}", data)
         with self._lock:
             self._waiting[entry.digest] = len(data)
             full = len(self._waiting) >= GROUP_FILES or sum(self._waiting.values()) >= GROUP_BYTES
             group = self._take() if full else []
         self._seal(group)
+
+    @staticmethod
+    def _write(draft: str, data: bytes) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with files.translated(draft, len(data)):
+            try:
+                fd = os.open(draft, flags, 0o444)
+            except FileExistsError:
+                return  # the same content under another path, proven a moment ago
+            try:
+                files.write_at(fd, data, 0)
+            except BaseException:
+                os.unlink(draft)
+                raise
+            finally:
+                os.close(fd)
 
     def close(self) -> None:
         """Seal what is left."""
@@ -73,8 +83,7 @@ class DiskBatch:
             for folder in folders:
                 os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - strings, hot
             for draft, target in drafts:
-                os.chmod(draft, 0o444)
-                files.replace(draft, target)
+                os.replace(draft, target)
             files.sync_many([], folders)
 
 

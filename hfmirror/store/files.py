@@ -210,14 +210,40 @@ def read_into(fd: int, buffer: memoryview, offset: int) -> int:
     return len(data)
 
 
-def symlink(target: str, path: Path) -> bool:
+def symlink(target: str, path: str) -> bool:
     """A symbolic link over whatever is at `path`; False where the system or the user may not."""
-    draft = path.with_name(f".{token_hex(8)}")
+    try:
+        os.symlink(target, path)
+    except FileExistsError:
+        return _leads(path, target) or _symlink_over(target, path)
+    except (OSError, NotImplementedError):
+        return False
+    return True
+
+
+def _leads(path: str, target: str) -> bool:
+    try:
+        return os.readlink(path) == target
+    except OSError:
+        return False
+
+
+def _symlink_over(target: str, path: str) -> bool:
+    draft = f"{os.path.dirname(path)}/.{token_hex(8)}"  # noqa: PTH120 - strings, hot
     try:
         os.symlink(target, draft)
     except (OSError, NotImplementedError):
         return False
     replace(draft, path)
+    return True
+
+
+def link_anew(source: StrPath, target: str) -> bool:
+    """A hard link where nothing is yet; False when there is something, or this disk makes none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        return False
     return True
 
 

@@ -46,8 +46,8 @@ class HubCache:
     def show(self, pin: Pin, manifest: Manifest, entries: Iterable[Entry]) -> tuple[str, ...]:
         """Lay out these entries of a commit, which the store holds, and then the name they go by.
 
-        Blobs, snapshot, listing, and the ref last. Returns the ways of linking that were needed;
-        empty when everything stood already. Raises NotHere, LinkImpossible, DiskFull.
+        Blobs, snapshot, listing, and the ref last. Returns the ways of linking that were needed
+        beyond plain hard links. Raises NotHere, LinkImpossible, DiskFull.
         """
         home, snapshot = self.home(pin.repo), self.snapshot(pin.repo, pin.commit)
         self._tag()
@@ -56,7 +56,7 @@ class HubCache:
         for folder in (home / "blobs", snapshot, home / "refs"):
             files.ensure_folder(folder)
         for entry in entries:
-            ways |= self._show_file(home, snapshot, entry, known)
+            ways |= self._show_file(str(home), str(snapshot), entry, known)
         if manifest.reach.everything:
             listing = home / "trees" / f"{pin.commit}.json"
             if not listing.exists():
@@ -76,24 +76,23 @@ class HubCache:
         if not tag.exists():
             files.publish_text(tag, _TAG, durable=False)
 
-    def _show_file(self, home: Path, snapshot: Path, entry: Entry, known: set[str]) -> set[str]:
-        blob = f"{home}/blobs/{entry.digest.hex}"
-        place = f"{snapshot}/{entry.path}"
-        if _size(blob) == entry.size and files.same_file(blob, place) and self._ours(blob, entry.digest):
-            return set()
+    def _show_file(self, home: str, snapshot: str, entry: Entry, known: set[str]) -> set[str]:
+        """Lay out one file; the ways of linking that were needed."""
         source = self._store.path(entry.digest)
         if source is None:
             raise NotHere(f"{entry.path} ({entry.digest})")
-        ways = set()
-        if not self._ours(blob, entry.digest):
+        ways: set[str] = set()
+        blob = f"{home}/blobs/{entry.digest.hex}"
+        if not files.link_anew(source, blob) and not self._ours(blob, entry.digest):
             ways.add(files.link(source, Path(blob)))
-        folder, name = os.path.split(place)
+        place = f"{snapshot}/{entry.path}"
+        folder = place.rpartition("/")[0]
         if folder not in known:
             files.ensure_folder(folder)
             known.add(folder)
-        up = "../" * (2 + entry.path.count("/"))
-        if not files.symlink(f"{up}blobs/{entry.digest.hex}", Path(folder, name)):
-            ways.add(files.link(source, Path(folder, name)))
+        target = "../" * (2 + entry.path.count("/")) + f"blobs/{entry.digest.hex}"
+        if not files.symlink(target, place) and not files.same_file(source, place):
+            ways.add(files.link(source, Path(place)))
         return ways
 
     def _ours(self, blob: str, digest: Digest) -> bool:
