@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from hfmirror import settings
 from hfmirror.errors import UsageError
 from hfmirror.mirror import Mirror
-from hfmirror.words import parse_repo
+from hfmirror.words import parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hfmirror.model import RepoId
     from hfmirror.transfer.events import Watcher
 
 # Modules that read the environment when they are imported: after that, setting a variable changes nothing.
@@ -50,7 +49,7 @@ def pull(
     from hfmirror.transfer.desk import Manner  # noqa: PLC0415 - as above
     from hfmirror.transfer.patience import PATIENCE_S  # noqa: PLC0415 - as above
 
-    identity, wanted = _parsed(repo, revision)
+    identity, wanted = parse(repo, revision)
     mirror = _mirror(root)
     manner = Manner(patience_s=PATIENCE_S if patience_s is None else patience_s)
     selection = Selection(tuple(include), tuple(exclude))
@@ -66,7 +65,7 @@ def pull(
 
 def path(repo: str, file: str | None = None, revision: str | None = None, *, root: str | Path | None = None) -> Path:
     """Where a pulled repo, or one file of it, lies. Asks no network. Raises NotHere, EntryNotFound."""
-    identity, wanted = _parsed(repo, revision)
+    identity, wanted = parse(repo, revision)
     return _mirror(root).path(identity, wanted, file)
 
 
@@ -82,11 +81,6 @@ def enable(*, root: str | Path | None = None) -> None:
             f"call hfmirror.enable() before `import {early[0]}`, or start the program with `hfmirror run --`",
         )
     os.environ.update(settings.current(Path(root) if root else None).client_variables())
-
-
-def _parsed(repo: str, revision: str | None) -> tuple[RepoId, str]:
-    identity, named = parse_repo(repo)
-    return identity, revision or named or "main"
 
 
 def _mirror(root: str | Path | None) -> Mirror:

@@ -96,7 +96,7 @@ class Mirror:
             except ImportError:
                 if self.settings.engine == "curl":
                     raise UsageError("the engine curl needs pycurl", "pip install 'hfmirror-cli[fast]'") from None
-        return make(Http(), self.settings.endpoint, _token_of_the_hub())
+        return make(Http(self.settings.stall_s), self.settings.endpoint, _token_of_the_hub())
 
     def put(self, plan: Plan, folder: Path) -> Path:
         """Give the user files of their own: the plan's, in `folder`, under their own names."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HUB = "https://huggingface.co"
+STALL_S = 20.0  # the official client waits ten
 VIEW = "hub"  # the view's folder under the root
 ENGINES = ("auto", "requests", "curl")
 
@@ -24,6 +25,7 @@ class Settings:
     root: Path  # HFMIRROR_HOME
     endpoint: str = HUB  # HF_ENDPOINT
     engine: str = "auto"  # HFMIRROR_ENGINE
+    stall_s: float = STALL_S  # HF_HUB_DOWNLOAD_TIMEOUT: without a byte, until a connection is given up
 
     @classmethod
     def of(cls, environment: Mapping[str, str], root: Path | None = None) -> Settings:
@@ -34,11 +36,19 @@ class Settings:
         endpoint = environment.get("HF_ENDPOINT") or HUB
         if not endpoint.startswith(("http://", "https://")):
             raise UsageError(f"HF_ENDPOINT={endpoint} is no address", f"write it like {HUB}")
-        return cls(root or default_root(environment), endpoint.rstrip("/"), engine)
+        return cls(root or default_root(environment), endpoint.rstrip("/"), engine, _stall_s(environment))
 
     def client_variables(self) -> dict[str, str]:
         """What a Hub client must find in its environment, before it is imported, to load from the view."""
         return {"HF_HUB_CACHE": str(self.root / VIEW), "HF_HUB_OFFLINE": "1"}
+
+
+def _stall_s(environment: Mapping[str, str]) -> float:
+    told = environment.get("HF_HUB_DOWNLOAD_TIMEOUT") or STALL_S
+    try:
+        return max(float(told), 0.1)
+    except ValueError:
+        raise UsageError(f"HF_HUB_DOWNLOAD_TIMEOUT={told} is no number of seconds", "write it like 20") from None
 
 
 def default_root(environment: Mapping[str, str]) -> Path:

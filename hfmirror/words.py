@@ -5,11 +5,27 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit
 
-from hfmirror.errors import UsageError
-from hfmirror.model import Kind, RepoId
+from hfmirror.errors import UnsafePath, UsageError
+from hfmirror.model import Kind, RepoId, entry_path
 
 _KINDS = {"datasets": Kind.DATASET, "spaces": Kind.SPACE, "models": Kind.MODEL}
 _PAGES = {"tree", "blob", "resolve", "raw", "commit"}
+
+
+def parse(text: str, revision: str | None) -> tuple[RepoId, str]:
+    """A repo and the revision meant: named with it, beside it, or `main`. Raises UsageError."""
+    repo, named = parse_repo(text)
+    if revision and named and revision != named:
+        raise UsageError(f"{text} names a revision, and {revision} is another", "give one of the two")
+    return repo, parse_revision(revision or named or "main")
+
+
+def parse_revision(text: str) -> str:
+    """A branch, tag, commit or `refs/…`: never the name of a folder elsewhere. Raises UsageError."""
+    try:
+        return entry_path(text)
+    except UnsafePath as error:
+        raise UsageError(f"{text!r} is no revision: {error.why}", "name a branch, a tag or a commit") from None
 
 
 def parse_repo(text: str) -> tuple[RepoId, str | None]:

@@ -27,10 +27,9 @@ def _info(text: str, revision: str | None, root: Path | None, *, as_json: bool) 
     from hfmirror import settings
     from hfmirror.cli.ls import document
     from hfmirror.mirror import Mirror
-    from hfmirror.words import parse_repo
+    from hfmirror.words import parse
 
-    repo, named = parse_repo(text)
-    held = Mirror(settings.current(root)).held(repo, revision or named or "main")
+    held = Mirror(settings.current(root)).held(*parse(text, revision))
     if not as_json:
         _show(held)
         return

@@ -71,14 +71,11 @@ def _pull(
     from hfmirror import settings
     from hfmirror.cli.watching import watching
     from hfmirror.mirror import Mirror
-    from hfmirror.words import parse_repo
+    from hfmirror.words import parse
 
-    repo, named = parse_repo(text)
-    if revision and named and revision != named:
-        raise UsageError(f"{text} names a revision, and --revision {revision} another", "give one of the two")
+    repo, wanted = parse(text, revision)
     mirror = Mirror(settings.current(root))
     with watching(as_json=as_json, quiet=quiet) as watch:
-        wanted = revision or named or "main"
         if dry_run:
             mirror.plan(repo, wanted, selection, manner, watch)
             return

@@ -17,14 +17,10 @@ def path(
 ) -> None:
     """Print where a repo, a file of it, or the view lies. Raises UsageError, NotHere, EntryNotFound."""
     from hfmirror.mirror import Mirror
-    from hfmirror.words import parse_repo
+    from hfmirror.words import parse
 
     mirror = Mirror(settings.current(Path(root) if root else None))
-    if repo is None:
-        found = mirror.view.folder
-    else:
-        identity, named = parse_repo(repo)
-        found = mirror.path(identity, revision or named or "main", file)
+    found = mirror.view.folder if repo is None else mirror.path(*parse(repo, revision), file)
     print(json.dumps({"path": str(found)}, ensure_ascii=False) if as_json else found)  # noqa: T201 - the command's answer
 
 

@@ -14,14 +14,11 @@ import pycurl
 
 from hfmirror.errors import MirrorError, ProtocolError, TimedOut, Unexpected, Unreachable
 from hfmirror.sources import reply
-from hfmirror.sources.http import CONNECT_S, HOPS, REDIRECTS, STALL_S, USER_AGENT, origin
+from hfmirror.sources.http import CONNECT_S, HOPS, REDIRECTS, USER_AGENT, origin
 from hfmirror.sources.hub import ERROR_TEXT, HubSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hfmirror.ports import Order, OrderBook
-    from hfmirror.sources.http import Http
 
 SOCKET = 512 * 2**10  # bytes libcurl reads from a connection at once
 BLOCK = 256 * 2**10  # bytes gathered, from the 16 KiB that libcurl hands over at most, before they are passed on
@@ -35,10 +32,6 @@ _NO_TRUST = {pycurl.E_SSL_CONNECT_ERROR, pycurl.E_PEER_FAILED_VERIFICATION, pycu
 
 class CurlHubSource(HubSource):
     """A Hub whose bytes come by libcurl."""
-
-    def __init__(self, http: Http, endpoint: str, token: Callable[[], str | None], *, stall_s: float = STALL_S) -> None:
-        super().__init__(http, endpoint, token)
-        self._stall_s = stall_s
 
     def run(self, book: OrderBook) -> None:
         """Fill orders until the book is closed."""
@@ -64,7 +57,7 @@ class CurlHubSource(HubSource):
             order = book.next(0.0 if active else IDLE_S)
             if order is None:
                 return
-            transfer = idle.pop() if idle else Transfer(self, self._stall_s)
+            transfer = idle.pop() if idle else Transfer(self, self._http.stall_s)
             transfer.begin(order)
             active[transfer.handle] = transfer
             multi.add_handle(transfer.handle)

@@ -28,7 +28,7 @@ from urllib3.exceptions import HTTPError, IncompleteRead, NameResolutionError, N
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
 from hfmirror._version import __version__
-from hfmirror.errors import MirrorError, ProtocolError, TimedOut, Unreachable
+from hfmirror.errors import MirrorError, ProtocolError, TimedOut, Unreachable, UsageError
 from hfmirror.sources.reply import Headers
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse
 
 CONNECT_S = 15.0  # seconds to a connection, TLS included
-STALL_S = 20.0  # seconds without a byte until a connection is given up; the official client waits ten
 POOL = 128  # connections kept open to one origin
 HOPS = 6  # redirects followed for one request
 BLOCKS = (2**14, 2**20)  # bytes per read, least and most; 64 KiB reads were measured at 0.72 of the rate of 1 MiB
@@ -159,14 +158,15 @@ def _buffer() -> memoryview:
 class Http:
     """Connections to any number of origins, with the environment's proxies and certificates."""
 
-    def __init__(self, user_agent: str = USER_AGENT, *, stall_s: float = STALL_S) -> None:
+    def __init__(self, stall_s: float) -> None:
+        """`stall_s`: seconds without a byte until a connection is given up."""
+        self.stall_s = stall_s
         self._session = requests.Session()
         adapter = HTTPAdapter(pool_connections=16, pool_maxsize=POOL)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         self._routes: dict[str, Route] = {}
         self._lock = threading.Lock()
-        self._agent = user_agent
         self._timeout = urllib3.Timeout(connect=CONNECT_S, read=stall_s)
 
     @contextmanager
@@ -187,7 +187,7 @@ class Http:
                 "GET" if body is None else "POST",
                 target or "/",
                 body=body,
-                headers={"User-Agent": self._agent, "Accept": "*/*", **route.headers, **headers},
+                headers={"User-Agent": USER_AGENT, "Accept": "*/*", **route.headers, **headers},
                 redirect=False,
                 retries=False,
                 preload_content=False,
@@ -260,6 +260,8 @@ def translated(place: str) -> Iterator[None]:
             raise Unreachable(place, _why(error)) from error
         raise TimedOut(place, "no byte for too long") from error
     except InvalidSchema as error:
+        if "SOCKS" in str(error):
+            raise UsageError("a SOCKS proxy needs PySocks", "pip install 'hfmirror-cli[socks]'") from None
         raise ProtocolError(place, f"this address cannot be reached: {error}") from error
     except (HTTPError, RequestException, OSError, ValueError) as error:
         if isinstance(error, MirrorError):

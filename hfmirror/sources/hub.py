@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from hfmirror.errors import BadManifest, EntryNotFound, ProtocolError, Unavailable
-from hfmirror.model import EVERYTHING, Algorithm, Digest, Entry, Head, Manifest, Reach, commit_id, entry_path
+from hfmirror.model import EVERYTHING, Algorithm, Digest, Entry, Head, Manifest, Reach, commit_id, entry_path, is_commit
 from hfmirror.sources import reply
 from hfmirror.sources.addresses import Addresses
 from hfmirror.sources.http import HOPS, Http, origin
@@ -38,6 +38,7 @@ class HubSource:
         self._http, self._endpoint, self._token = http, endpoint.rstrip("/"), token
         self._origin = origin(self._endpoint)
         self.addresses = Addresses(self._endpoint)
+        self._pages_read: dict[str, tuple[list[Any], str | None]] = {}  # of a listing that broke off in between
 
     @property
     def name(self) -> str:
@@ -53,13 +54,23 @@ class HubSource:
         sha = about.get("sha")
         if not isinstance(sha, str):
             raise ProtocolError(self.name, "its description of a repo names no commit")
+        if is_commit(revision) and sha != revision:
+            raise ProtocolError(self.name, f"asked for the commit {revision}, it answers with {sha}")
         known_as = about.get("id")
         if isinstance(known_as, str) and "/" in known_as:
             self.addresses.rename(repo, known_as)
         return Head(commit_id(sha), about, self.name)
 
     def manifest(self, repo: RepoId, commit: CommitId, selection: Selection) -> Manifest:
-        """The whole listing; of a commit with more than a page of files only what the selection reaches."""
+        """The whole listing; of a commit with more than a page of files only what the selection reaches.
+
+        When it breaks off, asking again goes on at the page that failed.
+        """
+        manifest = self._listing(repo, commit, selection)
+        self._pages_read.clear()
+        return manifest
+
+    def _listing(self, repo: RepoId, commit: CommitId, selection: Selection) -> Manifest:
         asked = self._asked(repo, commit)
         pages = self._pages(f"{self._api(repo)}/tree/{commit}?recursive=true", asked)
         rows, more = next(pages)
@@ -90,7 +101,9 @@ class HubSource:
         """A listing page by page: its rows, and whether more follow."""
         following: str | None = url
         while following is not None:
-            rows, following = self._rows(following, asked)
+            page = self._pages_read.get(following) or self._rows(following, asked)
+            self._pages_read[following] = page
+            rows, following = page
             yield rows, following is not None
 
     def _rows(self, url: str, asked: reply.Asked, body: bytes | None = None) -> tuple[list[Any], str | None]:
@@ -116,7 +129,7 @@ class HubSource:
         return document
 
     def _json(self, url: str, asked: reply.Asked, body: bytes | None = None) -> tuple[Any, reply.Headers]:
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         with self._follow(url, headers, asked, body) as answer:
@@ -179,6 +192,12 @@ class HubSource:
         return f"{self._endpoint}/api/{repo.kind.value}s/{self.addresses.name(repo)}"
 
 
+def _bytes(size: object) -> int:
+    if not isinstance(size, int) or size < 0:
+        raise ValueError(f"a size of {size!r}")
+    return size
+
+
 def _entries(rows: Iterable[Any]) -> Iterator[Entry]:
     """The files among the rows of a listing. Raises BadManifest, UnsafePath."""
     for row in rows:
@@ -190,6 +209,6 @@ def _entries(rows: Iterable[Any]) -> Iterator[Entry]:
                 digest, size = Digest.of_hex(Algorithm.SHA256, large["oid"]), large["size"]
             else:
                 digest, size = Digest.of_hex(Algorithm.GIT_SHA1, row["oid"]), row["size"]
-            yield Entry(entry_path(row["path"]), int(size), digest)
+            yield Entry(entry_path(row["path"]), _bytes(size), digest)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise BadManifest("the Hub's listing", f"has a row without {error}") from None
+            raise BadManifest("the Hub's listing", f"has a row that lacks or garbles {error}") from None

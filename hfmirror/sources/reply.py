@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hfmirror.model import Entry, RepoId, Span
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-_TRY_LATER = {408, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524}
+_TRY_LATER = {408, 416, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,7 @@ class DiskStore:
         try:
             folder = self.layout.intake(entry.digest, owner)
             files.ensure_folder(self.layout.incoming)
-            self._inherit(entry.digest, folder)
+            self._inherit(entry.digest, folder, lock_is_free=claim.got and self.locks_exclude())
             intake = DiskIntake(folder, entry, self.layout.object(entry.digest))
             try:
                 yield intake
@@ -183,10 +183,14 @@ class DiskStore:
             locks.let_go(owner)
             claim.release()
 
-    def _inherit(self, digest: Digest, folder: Path) -> None:
+    def _inherit(self, digest: Digest, folder: Path, *, lock_is_free: bool) -> None:
         """Take over the fullest download of this object that nobody works on any more."""
         prefix = f"{label(digest)}~"
-        left = [old for old in self.layout.incoming.glob(f"{prefix}*") if locks.is_dead(old.name[len(prefix) :], old)]
+        left = [
+            old
+            for old in self.layout.incoming.glob(f"{prefix}*")
+            if locks.is_dead(old.name[len(prefix) :], old, lock_is_free=lock_is_free)
+        ]
         left.sort(key=lambda old: _size(old / "journal"), reverse=True)
         for old in left:
             if folder.exists():

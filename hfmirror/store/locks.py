@@ -41,8 +41,11 @@ def let_go(owner: str) -> None:
     _living.discard(owner)
 
 
-def is_dead(owner: str, folder: Path) -> bool:
-    """Whether the writer named `owner` will never write into `folder` again."""
+def is_dead(owner: str, folder: Path, *, lock_is_free: bool = False) -> bool:
+    """Whether the writer named `owner` will never write into `folder` again.
+
+    On this machine its process tells; elsewhere a lock it would hold, or ten minutes of silence.
+    """
     if owner in _living:
         return False
     host, _, rest = owner.partition(".")
@@ -50,7 +53,7 @@ def is_dead(owner: str, folder: Path) -> bool:
     if len(fields) == 3 and host == new_owner_host() and fields[0].isdigit():
         pid = int(fields[0])
         return pid == os.getpid() or not _runs(pid) or _started(pid) != fields[1]
-    return _silent_s(folder) > SILENCE_S
+    return lock_is_free or _silent_s(folder) > SILENCE_S
 
 
 def new_owner_host() -> str:
@@ -125,15 +128,17 @@ class Claim:
             self.got = True  # no locks here: courtesy is impossible, ownership still decides
 
     def release(self) -> None:
-        """Let go; harmless when it was never got."""
+        """Let go; harmless when it was never got. The file goes too: who opened it meanwhile loses a courtesy."""
         with contextlib.suppress(OSError):
+            if self.got:
+                self._path.unlink(missing_ok=True)
             self._lock.release()
 
 
 def exclude_here(folder: Path) -> bool:
     """Whether locks keep a second holder out on this filesystem: two claims on one file, tried."""
-    first = Claim(folder / ".probe.lock")
-    second = Claim(folder / ".probe.lock")
+    probe = folder / f".probe-{token_hex(4)}.lock"
+    first, second = Claim(probe), Claim(probe)
     try:
         return first.got and not second.got
     finally:

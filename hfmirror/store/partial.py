@@ -225,6 +225,7 @@ class DiskIntake:
             files.sync(self._fd)
             if not self._still_ours():
                 raise StoreLocked(str(self._folder), "another hfmirror took this download over")
+            self.close()  # some systems rename no open file
             files.publish_object(self._data, self._target)
         self.abandon()
 

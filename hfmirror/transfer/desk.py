@@ -206,10 +206,7 @@ class Desk:
                 intake = stack.enter_context(self._store.receive(entry))
                 download = Download(entry, intake, stack.pop_all(), deque(intake.missing()))
         except StoreLocked:
-            self._watch(Elsewhere(entry))
-            self._patience.encourage()
-            with self._lock:
-                self._elsewhere.append((self._patience.clock() + ELSEWHERE_S, entry))
+            self._leave_to_others(entry)
             return
         except MirrorError as error:
             self._give_up(error)
@@ -219,6 +216,13 @@ class Desk:
         with self._lock:
             self._downloads.append(download)
             self._finish_if_complete(download)
+
+    def _leave_to_others(self, entry: Entry) -> None:
+        """Another process fetches this file: look again later whether it is here."""
+        self._watch(Elsewhere(entry))
+        self._patience.encourage()
+        with self._lock:
+            self._elsewhere.append((self._patience.clock() + ELSEWHERE_S, entry))
 
     def _finish_if_complete(self, download: Download) -> None:
         if download.unassigned or download.active or download.sealing or self._over:
@@ -251,6 +255,8 @@ class Desk:
         if error is None:
             self._patience.encourage()
             self._watch(Sealed(entry))
+        elif isinstance(error, StoreLocked):
+            self._leave_to_others(entry)
         elif not isinstance(error, DigestMismatch):
             self._give_up(error)
         else:
@@ -351,6 +357,9 @@ class Desk:
         elif isinstance(error, EntryNotFound):
             self._failures.append(error)
             self._drop(order)
+        elif isinstance(error, StoreLocked):
+            if self._drop(order):
+                self._leave_to_others(order.entry)
         elif not error.retryable:
             self._give_up(error)
         elif not order.got:
@@ -363,12 +372,17 @@ class Desk:
             self._not_before = self._patience.clock() + pause
             events.append(Waiting(error, pause))
 
-    def _drop(self, order: FileOrder | WholeOrder) -> None:
-        if isinstance(order, FileOrder):
-            download = self._download_of(order)
-            download.dropped = True
-            download.unassigned.clear()
-            self._finish_if_complete(download)
+    def _drop(self, order: FileOrder | WholeOrder) -> bool:
+        """Order no more of this file; False when that was decided before."""
+        if isinstance(order, WholeOrder):
+            return True
+        download = self._download_of(order)
+        if download.dropped:
+            return False
+        download.dropped = True
+        download.unassigned.clear()
+        self._finish_if_complete(download)
+        return True
 
     def _progress(self) -> tuple[int, int]:
         """Bytes that are here and bytes wanted, of the files that are on their way."""

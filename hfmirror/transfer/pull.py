@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hfmirror.errors import NotHere, Unavailable
@@ -9,7 +10,7 @@ from hfmirror.model import Head, Pin, is_commit
 from hfmirror.transfer.events import Asking, Listed, Planned, Stale
 from hfmirror.transfer.fetch import fetch
 from hfmirror.transfer.patience import Patience, patiently
-from hfmirror.transfer.plan import Plan, plan_pull
+from hfmirror.transfer.plan import Plan, missing, plan_pull
 
 if TYPE_CHECKING:
     from hfmirror.model import Manifest, RepoId, Selection
@@ -82,7 +83,9 @@ class Pull:
     def carry_out(self, plan: Plan) -> None:
         """Pin, fetch, publish. Raises what `fetch` raises, and DiskFull before the first byte."""
         self._store.keep(plan.pin, plan.manifest)
+        plan = replace(plan, lacking=missing(plan.selected, self._store))  # gc may have run until the pin stood
         if plan.lacking:
             self._store.room_for(plan.lacking)
             fetch(self._source, self._store, plan, self._manner, self._watch)
-        self._store.publish(plan.pin, plan.head)
+        if plan.head.authority != self._store.name:  # what the store itself said is no news to it
+            self._store.publish(plan.pin, plan.head)
