@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from hfmirror.care import gc, sets, verify
 from hfmirror.errors import EntryNotFound, NotHere, StoreLocked, UsageError
 from hfmirror.model import entry_path
-from hfmirror.store import files
 from hfmirror.store.disk import DiskStore
 from hfmirror.view import local
 from hfmirror.view.hfcache import HubCache
@@ -57,7 +56,7 @@ class Mirror:
         """Touches nothing: folders are made, and the Hub asked, by what needs them."""
         self.settings = settings
         self.store = DiskStore(settings.root)
-        self.view = HubCache(self.store.layout.hub, self.store)
+        self.view = HubCache(self.store.layout.hub, self.store, self.store.drafts)
 
     # -- pulling ------------------------------------------------------------------------------
 
@@ -80,7 +79,7 @@ class Mirror:
         from hfmirror.transfer.pull import Pull  # noqa: PLC0415 - only who fetches loads the fetching side
 
         self.store.prepare()
-        case_blind = os.name == "nt" or files.case_blind(self.settings.root)
+        case_blind = os.name == "nt" or self.store.drafts.case_blind()
         return Pull(self._hub(), self.store, manner, watch, case_blind=case_blind)
 
     def _hub(self) -> HubSource:

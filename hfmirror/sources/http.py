@@ -255,7 +255,7 @@ def translated(place: str) -> Iterator[None]:
     """Turn what the HTTP library raises about `place` into hfmirror's words."""
     try:
         yield
-    except Urllib3Timeout as error:
+    except (Urllib3Timeout, TimeoutError) as error:
         if isinstance(error, NewConnectionError):
             raise Unreachable(place, _why(error)) from error
         raise TimedOut(place, "no byte for too long") from error

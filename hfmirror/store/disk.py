@@ -17,6 +17,7 @@ from hfmirror.errors import BadManifest, DiskFull, NotHere, StoreLocked, UsageEr
 from hfmirror.model import EVERYTHING, PART, Algorithm, CommitId, Digest, Head, Manifest, RepoId, is_commit
 from hfmirror.store import files, locks
 from hfmirror.store.batch import DiskBatch, take_in
+from hfmirror.store.drafts import Drafts
 from hfmirror.store.layout import Layout, label, unlabel
 from hfmirror.store.partial import DiskIntake
 
@@ -41,6 +42,7 @@ class DiskStore:
     def __init__(self, root: Path) -> None:
         self.layout = Layout(root)
         self.root = root
+        self.drafts = Drafts(self.layout.incoming)
         self._exclusive: bool | None = None
 
     @property
@@ -55,10 +57,11 @@ class DiskStore:
         text = files.read_text(self.layout.format)
         if text is None:
             document = {"format": codec.FORMAT, "name": "hfmirror", "id": str(uuid.uuid4())}
-            files.publish_text(self.layout.format, codec.dump(document))
+            self.drafts.publish_text(self.layout.format, codec.dump(document))
         else:
             codec.load(text, str(self.layout.format))
         files.ensure_folder(self.layout.incoming)
+        self.drafts.sweep()
 
     def locks_exclude(self) -> bool:
         """Whether locks keep others out on this disk; asked of the disk once."""
@@ -227,7 +230,7 @@ class DiskStore:
             text = files.read_text(path)
             old = None if text is None else codec.load(text, str(path))
             if old is None or pin not in codec.pins_of(old, str(path)):
-                files.publish_text(path, codec.dump(codec.with_pin(old, pin, _now())))
+                self.drafts.publish_text(path, codec.dump(codec.with_pin(old, pin, _now())))
 
     def _keep_manifest(self, manifest: Manifest) -> None:
         repo, commit = manifest.repo, manifest.commit
@@ -235,14 +238,14 @@ class DiskStore:
         if whole.exists():
             return
         if manifest.reach == EVERYTHING:
-            files.publish_text(whole, codec.manifest_text(manifest))
+            self.drafts.publish_text(whole, codec.manifest_text(manifest))
             files.remove(self.layout.partial_manifest(repo, commit))
             return
         path = self.layout.partial_manifest(repo, commit)
         text = files.read_text(path)
         if text is not None:
             manifest = codec.manifest_of(text, str(path)).joined(manifest)
-        files.publish_text(path, codec.manifest_text(manifest))
+        self.drafts.publish_text(path, codec.manifest_text(manifest))
 
     def publish(self, pin: Pin, head: Head) -> None:
         """Point the pin's revision at its commit."""
@@ -250,10 +253,10 @@ class DiskStore:
             if head.about:
                 text = codec.dump(head.about)
                 if files.read_text(self.layout.description(pin.repo, pin.commit)) != text:
-                    files.publish_text(self.layout.description(pin.repo, pin.commit), text)
+                    self.drafts.publish_text(self.layout.description(pin.repo, pin.commit), text)
             if not is_commit(pin.revision):
                 ref = codec.ref_text(pin.commit, _now(), head.authority)
-                files.publish_text(self.layout.ref(pin.repo, pin.revision), ref)
+                self.drafts.publish_text(self.layout.ref(pin.repo, pin.revision), ref)
 
     def unkeep(self, repo: RepoId, commit: CommitId) -> None:
         """Forget that a commit ought to be here, and the names that lead to it. Its bytes wait for gc."""

@@ -15,10 +15,9 @@ import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from hfmirror.errors import DiskFull, LinkImpossible, StoreError
+from hfmirror.errors import DiskFull, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -78,25 +77,6 @@ def read_text(path: Path) -> str | None:
         if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             return None
         raise
-
-
-def publish_text(path: Path, text: str, *, durable: bool = True) -> None:
-    """Give `path` this content: wholly or not at all, and (if durable) still there after a power cut."""
-    ensure_folder(path.parent)
-    draft = path.with_name(f".{path.name[:80]}.{token_hex(4)}")
-    with translated(path, len(text)):
-        try:
-            with draft.open("w", encoding="utf-8", newline="\n") as out:
-                out.write(text)
-                out.flush()
-                if durable:
-                    sync(out.fileno())
-            os.replace(draft, path)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
-        if durable:
-            sync_folder(path.parent)
 
 
 def replace(source: StrPath, target: StrPath) -> None:
@@ -210,92 +190,39 @@ def read_into(fd: int, buffer: memoryview, offset: int) -> int:
     return len(data)
 
 
-def symlink(target: str, path: str) -> bool:
-    """A symbolic link over whatever is at `path`; False where the system or the user may not."""
+def symlink(target: str, path: StrPath) -> bool:
+    """A symbolic link at `path`; False where the system or the user may not. Raises FileExistsError."""
     try:
         os.symlink(target, path)
     except FileExistsError:
-        return _leads(path, target) or _symlink_over(target, path)
+        raise
     except (OSError, NotImplementedError):
         return False
     return True
 
 
-def _leads(path: str, target: str) -> bool:
+def leads_to(path: StrPath, target: str) -> bool:
+    """Whether there is a symbolic link at `path` with just this target."""
     try:
         return os.readlink(path) == target
     except OSError:
         return False
 
 
-def _symlink_over(target: str, path: str) -> bool:
-    draft = f"{os.path.dirname(path)}/.{token_hex(8)}"  # noqa: PTH120 - strings, hot
-    try:
-        os.symlink(target, draft)
-    except (OSError, NotImplementedError):
-        return False
-    replace(draft, path)
-    return True
-
-
-def link_anew(source: StrPath, target: str) -> bool:
-    """A hard link where nothing is yet; False when there is something, or this disk makes none."""
+def hard_link(source: StrPath, target: StrPath) -> bool:
+    """A second name for a file; False where this disk makes none. Raises FileExistsError and other OSErrors."""
     try:
         os.link(source, target)
-    except OSError:
+    except OSError as error:
+        if error.errno not in _CANNOT_LINK:
+            raise
         return False
     return True
 
 
-def same_file(first: StrPath, second: StrPath) -> bool:
-    """Whether both names lead to one file on disk."""
-    try:
-        return os.path.samefile(first, second)
-    except OSError:
-        return False
-
-
-def link(source: StrPath, target: Path) -> str:
-    """Make `target` the same bytes as `source`, as cheaply as the disk allows; over what is there.
-
-    Returns how: "hard link", "reflink" or "copy". Raises LinkImpossible, DiskFull.
-    """
-    draft = target.with_name(f".{token_hex(8)}")
-    try:
-        try:
-            os.link(source, draft)
-            how = "hard link"
-        except OSError as error:
-            if error.errno not in _CANNOT_LINK:
-                raise
-            how = _clone(source, draft)
-        replace(draft, target)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            size = Path(source).stat().st_size
-            raise DiskFull(str(target), size, free_space(target.parent)) from error
-        raise LinkImpossible(str(target), error.strerror or str(error)) from error
-    return how
-
-
-def copy(source: StrPath, target: Path) -> str:
-    """Make `target` a file of its own with the bytes of `source`: "reflink" or "copy"."""
-    draft = target.with_name(f".{token_hex(8)}")
-    with translated(target, Path(source).stat().st_size):
-        try:
-            how = _clone(source, draft)
-            os.chmod(draft, 0o644)
-            os.replace(draft, target)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
-    return how
-
-
-def _clone(source: StrPath, target: Path) -> str:
-    with open(source, "rb") as old, target.open("xb") as new:  # noqa: PTH123 - a string or a path
+def clone(source: StrPath, target: StrPath) -> str:
+    """A new file with the bytes of another: "reflink" where the disk shares blocks, else "copy". Raises OSError."""
+    with open(source, "rb") as old, open(target, "xb") as new:  # noqa: PTH123 - strings or paths
         if sys.platform.startswith("linux"):
             import fcntl  # noqa: PLC0415 - not on Windows
 
@@ -307,6 +234,14 @@ def _clone(source: StrPath, target: Path) -> str:
                 return "reflink"
         shutil.copyfileobj(old, new, 1 << 20)
     return "copy"
+
+
+def same_file(first: StrPath, second: StrPath) -> bool:
+    """Whether both names lead to one file on disk."""
+    try:
+        return os.path.samefile(first, second)
+    except OSError:
+        return False
 
 
 def remove(path: StrPath) -> None:
@@ -331,15 +266,3 @@ def remove_empty_folders(top: Path) -> None:
     for folder, _, _ in os.walk(top, topdown=False):
         with contextlib.suppress(OSError):
             os.rmdir(folder)
-
-
-def case_blind(folder: Path) -> bool:
-    """Whether the disk under `folder` takes `a` and `A` for one name: tried, with a file of our own."""
-    ensure_folder(folder)
-    probe = folder / f".case-{token_hex(4)}"
-    with translated(probe):
-        probe.touch()
-        try:
-            return (folder / probe.name.upper()).exists()
-        finally:
-            probe.unlink()

@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -34,6 +35,16 @@ def new_owner() -> str:
     owner = f"{host}.{os.getpid()}.{_started(os.getpid())}.{token_hex(4)}"
     _living.add(owner)
     return owner
+
+
+@cache
+def _owner_of(_pid: int) -> str:
+    return new_owner()
+
+
+def process_owner() -> str:
+    """The name under which this process as a whole owns things."""
+    return _owner_of(os.getpid())  # a fork is another process
 
 
 def let_go(owner: str) -> None:

@@ -363,14 +363,17 @@ class Desk:
         elif not error.retryable:
             self._give_up(error)
         elif not order.got:
-            kept, wanted = self._progress()
-            try:
-                pause = self._patience.pause_after(error, kept, wanted)
-            except OutOfPatience as over:
-                self._give_up(over)
-                return
-            self._not_before = self._patience.clock() + pause
-            events.append(Waiting(error, pause))
+            self._pause(error, events)
+
+    def _pause(self, error: MirrorError, events: list[Event]) -> None:
+        """Order nothing for a while, or give up when no byte has come for too long."""
+        try:
+            pause = self._patience.pause_after(error, *self._progress())
+        except OutOfPatience as over:
+            self._give_up(over)
+            return
+        self._not_before = self._patience.clock() + pause
+        events.append(Waiting(error, pause))
 
     def _drop(self, order: FileOrder | WholeOrder) -> bool:
         """Order no more of this file; False when that was decided before."""

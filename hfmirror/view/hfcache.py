@@ -9,7 +9,6 @@ Facts: huggingface_hub 2.4.0 `file_download.py`, `utils/_cache_manager.py`, `_tr
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hfmirror import codec
@@ -19,9 +18,11 @@ from hfmirror.store import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from hfmirror.model import CommitId, Entry, Manifest, Pin, RepoId
     from hfmirror.ports import HasPath
+    from hfmirror.store.drafts import Drafts
 
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n"  # https://bford.info/cachedir/
 _TAG += "# This cache is laid out by hfmirror and can be rebuilt from its store.\n"
@@ -30,8 +31,8 @@ _TAG += "# This cache is laid out by hfmirror and can be rebuilt from its store.
 class HubCache:
     """One cache folder, shown from one store."""
 
-    def __init__(self, folder: Path, store: HasPath) -> None:
-        self.folder, self._store = folder, store
+    def __init__(self, folder: Path, store: HasPath, drafts: Drafts) -> None:
+        self.folder, self._store, self._drafts = folder, store, drafts
 
     def home(self, repo: RepoId) -> Path:
         """The folder of a repo."""
@@ -60,7 +61,7 @@ class HubCache:
         if manifest.reach.everything:
             listing = home / "trees" / f"{pin.commit}.json"
             if not listing.exists():
-                files.publish_text(listing, codec.tree_cache_text(manifest), durable=False)
+                self._drafts.publish_text(listing, codec.tree_cache_text(manifest), durable=False)
         if not is_commit(pin.revision):
             self.point(pin.repo, pin.revision, pin.commit)
         return tuple(sorted(ways))
@@ -69,12 +70,12 @@ class HubCache:
         """Make a revision lead to a commit. Forty digits and no newline: clients compare without stripping."""
         ref = self.home(repo) / "refs" / revision
         if files.read_text(ref) != commit:
-            files.publish_text(ref, commit, durable=False)
+            self._drafts.publish_text(ref, commit, durable=False)
 
     def _tag(self) -> None:
         tag = self.folder / "CACHEDIR.TAG"
         if not tag.exists():
-            files.publish_text(tag, _TAG, durable=False)
+            self._drafts.publish_text(tag, _TAG, durable=False)
 
     def _show_file(self, home: str, snapshot: str, entry: Entry, known: set[str]) -> set[str]:
         """Lay out one file; the ways of linking that were needed."""
@@ -83,16 +84,16 @@ class HubCache:
             raise NotHere(f"{entry.path} ({entry.digest})")
         ways: set[str] = set()
         blob = f"{home}/blobs/{entry.digest.hex}"
-        if not files.link_anew(source, blob) and not self._ours(blob, entry.digest):
-            ways.add(files.link(source, Path(blob)))
+        if not _linked_anew(source, blob) and not self._ours(blob, entry.digest):
+            ways.add(self._drafts.link(source, blob))
         place = f"{snapshot}/{entry.path}"
         folder = place.rpartition("/")[0]
         if folder not in known:
             files.ensure_folder(folder)
             known.add(folder)
         target = "../" * (2 + entry.path.count("/")) + f"blobs/{entry.digest.hex}"
-        if not files.symlink(target, place) and not files.same_file(source, place):
-            ways.add(files.link(source, Path(place)))
+        if not self._drafts.symlink(target, place) and not files.same_file(source, place):
+            ways.add(self._drafts.link(source, place))
         return ways
 
     def _ours(self, blob: str, digest: Digest) -> bool:
@@ -133,6 +134,14 @@ class HubCache:
             return path.stat().st_nlink > 1  # a hard link straight into the snapshot: no symlinks here
         blob = path if not path.is_symlink() else path.parent / os.readlink(path)
         return not blob.exists() or (digest is not None and self._ours(str(blob), digest))
+
+
+def _linked_anew(source: Path, target: str) -> bool:
+    """Make the hard link that nothing is in the way of; False when something is, or this disk makes none."""
+    try:
+        return files.hard_link(source, target)
+    except OSError:
+        return False
 
 
 def _leads_to(path: Path) -> str:

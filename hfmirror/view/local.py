@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hfmirror.errors import NotHere
 from hfmirror.store import files
+from hfmirror.store.drafts import Drafts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +27,9 @@ def put(folder: Path, pin: Pin, entries: Iterable[Entry], store: HasPath) -> Pat
     Raises NotHere, DiskFull, StoreError.
     """
     records = folder / ".cache" / "huggingface"
-    files.publish_text(records / ".gitignore", "*", durable=False)
+    drafts = Drafts(records)
+    drafts.sweep()
+    drafts.publish_text(records / ".gitignore", "*", durable=False)
     for entry in entries:
         source = store.path(entry.digest)
         if source is None:
@@ -35,8 +38,8 @@ def put(folder: Path, pin: Pin, entries: Iterable[Entry], store: HasPath) -> Pat
         record = records / "download" / f"{entry.path}.metadata"
         if not _recorded(target, record, entry):
             files.ensure_folder(target.parent)
-            files.copy(source, target)
-            files.publish_text(record, f"{pin.commit}\n{entry.digest.hex}\n{time.time()}\n", durable=False)
+            drafts.copy(source, target)
+            drafts.publish_text(record, f"{pin.commit}\n{entry.digest.hex}\n{time.time()}\n", durable=False)
     return folder
 
 
