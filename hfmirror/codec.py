@@ -8,6 +8,7 @@ Nothing here touches a disk.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, cast
 from urllib.parse import quote, unquote
 
@@ -23,6 +24,7 @@ from hfmirror.model import (
     Reach,
     RepoId,
     Selection,
+    byte_count,
     commit_id,
     entry_path,
 )
@@ -34,7 +36,11 @@ Document = dict[str, Any]
 def dump(document: Document) -> str:
     """A document as text: the same bytes for the same content; a list has a line for each of its rows."""
     fields = [f"{_compact(key)}: {_value(document[key])}" for key in sorted(document)]
-    return "{\n" + ",\n".join(fields) + "\n}\n"
+    text = "{\n" + ",\n".join(fields) + "\n}\n"
+    return _LONE.sub(lambda half: f"\\u{ord(half.group()):04x}", text)
+
+
+_LONE = re.compile("[\\ud800-\\udfff]")  # half a character: legal in JSON as an escape, but not in UTF-8
 
 
 def _value(value: object) -> str:
@@ -90,18 +96,19 @@ def manifest_of(text: str, where: str) -> Manifest:
     """The inverse of `manifest_text`. Raises BadManifest, UnsafePath, StoreTooNew."""
     document = load(text, where)
     try:
-        entries = tuple(
-            Entry(entry_path(row["path"]), int(row["size"]), Digest.parse(row["digest"])) for row in document["entries"]
-        )
+        entries = [
+            Entry(entry_path(row["path"]), byte_count(row["size"]), Digest.parse(row["digest"]))
+            for row in document["entries"]
+        ]
         reach = document.get("reach")
-        return Manifest(
+        return Manifest.of(
             repo_of(document["repo"]),
             commit_id(document["commit"]),
             entries,
             Reach() if reach is None else Reach(tuple(reach["folders"]), tuple(reach["paths"])),
             document["origin"],
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadManifest(where, f"lacks or garbles {error}") from None
 
 
@@ -113,7 +120,8 @@ def with_pin(document: Document | None, pin: Pin, now: str) -> Document:
         "include": list(pin.selection.include),
         "exclude": list(pin.selection.exclude),
     }
-    document["asked"] = [old for old in document["asked"] if not _same_wish(old, wish)] + [wish]
+    if not any(_same_wish(old, wish) for old in document["asked"]):
+        document["asked"] = [*document["asked"], wish]
     document["used"] = now
     return document
 

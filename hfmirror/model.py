@@ -105,6 +105,13 @@ def new_hasher(algorithm: Algorithm, size: int) -> Hasher:
     return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
+def byte_count(value: object) -> int:
+    """A size in bytes. Raises ValueError."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"a size of {value!r}")
+    return value
+
+
 def commit_id(text: str) -> CommitId:
     """A commit as forty lower-case hex digits. Raises BadManifest."""
     if not _COMMIT.fullmatch(text):
@@ -179,6 +186,8 @@ def entry_path(text: str) -> str:
 def unholdable(path: str) -> str:
     """Why a system in use (Windows, mostly) cannot keep a file of this name; empty when all can."""
     for part in path.split("/"):
+        if part[1:2] == ":" and part[0].isalpha():
+            return f"{part!r} begins with the name of a drive on Windows"
         if part.split(".")[0].rstrip(" ").lower() in _DEVICES:
             return f"{part!r} is the name of a device on Windows"
     return ""
@@ -300,13 +309,20 @@ class Manifest:
     origin: str = "hub"  # "hub": the authority's word; "local": made here
 
     @classmethod
-    def of(cls, repo: RepoId, commit: CommitId, entries: Iterable[Entry], reach: Reach = EVERYTHING) -> Manifest:
+    def of(
+        cls,
+        repo: RepoId,
+        commit: CommitId,
+        entries: Iterable[Entry],
+        reach: Reach = EVERYTHING,
+        origin: str = "hub",
+    ) -> Manifest:
         """From entries in any order. Raises BadManifest when a path comes twice."""
         ordered = tuple(sorted(entries))
         for first, second in pairwise(ordered):
             if first.path == second.path:
                 raise BadManifest(f"{repo}@{commit}", f"lists {first.path!r} twice")
-        return cls(repo, commit, ordered, reach)
+        return cls(repo, commit, ordered, reach, origin)
 
     def joined(self, other: Manifest) -> Manifest:
         """One partial listing that covers what either of two, of the same commit, covers."""

@@ -10,7 +10,7 @@ from hfmirror.errors import NotHere
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from hfmirror.model import Digest, Entry, Pin
+    from hfmirror.model import Digest, Entry, Manifest, Pin
     from hfmirror.ports import Store
 
 
@@ -20,6 +20,7 @@ class Status:
 
     wanted: Mapping[Digest, int]  # to bytes
     held: frozenset[Digest]
+    unlisted: tuple[Pin, ...] = ()  # pins whose listing is not here, so that nobody knows what they want
 
     @property
     def lacking(self) -> dict[Digest, int]:
@@ -28,13 +29,15 @@ class Status:
 
     @property
     def garbage(self) -> frozenset[Digest]:
-        """Here and not wanted: gc's work."""
-        return self.held - self.wanted.keys()
+        """Here and certainly not wanted: gc's work."""
+        return frozenset() if self.unlisted else self.held - self.wanted.keys()
 
 
 def status(store: Store) -> Status:
     """Look at the whole store."""
-    return Status(wanted(store, store.pins()), frozenset(store.objects()))
+    pins = tuple(store.pins())
+    unlisted = tuple(pin for pin in pins if listing(store, pin) is None)
+    return Status(wanted(store, pins), frozenset(store.objects()), unlisted)
 
 
 def wanted(store: Store, pins: Iterable[Pin]) -> dict[Digest, int]:
@@ -44,8 +47,13 @@ def wanted(store: Store, pins: Iterable[Pin]) -> dict[Digest, int]:
 
 def selected(store: Store, pin: Pin) -> Iterator[Entry]:
     """The entries a pin selects; none while its listing is not here."""
+    manifest = listing(store, pin)
+    return iter(()) if manifest is None else pin.selection.of(manifest)
+
+
+def listing(store: Store, pin: Pin) -> Manifest | None:
+    """The listing a pin selects from, or None while it is not here."""
     try:
-        manifest = store.manifest(pin.repo, pin.commit, pin.selection)
+        return store.manifest(pin.repo, pin.commit, pin.selection)
     except NotHere:
-        return iter(())
-    return pin.selection.of(manifest)
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
+PIPE_BROKEN = 141  # 128 + SIGPIPE
 
 
 def guarded(work: Callable[[], int | None], *, as_json: bool = False) -> int:
@@ -25,8 +27,8 @@ def guarded(work: Callable[[], int | None], *, as_json: bool = False) -> int:
         say("interrupted; what is finished is kept: run the same command again to go on")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
-        sys.stderr.close()
-        return 0
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for the interpreter's own last flush
+        return PIPE_BROKEN
     except Exception as fault:  # noqa: BLE001 - the last line of defence: no traceback on the screen
         tell(Unexpected(fault), as_json=as_json)
         say(f"the details are in {_keep_traceback()}; please send them with a report")

@@ -193,8 +193,8 @@ class Transfer:
         """The answer is a 200 or 206: see how it is to be read."""
         order, source = self._order, self._source
         self._headers = self._parsed()
-        source.addresses.learn(order.manifest, order.entry, self.url)
         self._reading = reply.reading(self._status, self._headers, order.entry, order.span, self._asked)
+        source.addresses.learn(order.manifest, order.entry, self.url)  # not before it has proven to be the file's
 
     def _parsed(self) -> reply.Headers:
         fields: dict[str, str] = {}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPResponse
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -29,6 +29,7 @@ from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
 from hfmirror._version import __version__
 from hfmirror.errors import MirrorError, ProtocolError, TimedOut, Unreachable, UsageError
+from hfmirror.settings import STALL_S
 from hfmirror.sources.reply import Headers
 
 if TYPE_CHECKING:
@@ -98,8 +99,7 @@ class Answer:
 
         Raises Unreachable, TimedOut.
         """
-        buffer = _buffer()
-        with translated(origin(self.url)):
+        with translated(origin(self.url)), _BUFFERS.lent() as buffer:
             size, began = BLOCKS[0] * 8, time.monotonic()
             while count := self._read_into(buffer[:size]):
                 took = time.monotonic() - began
@@ -145,20 +145,31 @@ class Answer:
             self._raw.close()
 
 
-_own = threading.local()
+class _Buffers:
+    """Buffers for blocks: each stream has its own while it is read, and the next stream gets it after."""
+
+    def __init__(self) -> None:
+        self._free: list[memoryview] = []
+
+    @contextmanager
+    def lent(self) -> Iterator[memoryview]:
+        try:
+            buffer = self._free.pop()
+        except IndexError:
+            buffer = memoryview(bytearray(BLOCKS[1]))
+        try:
+            yield buffer
+        finally:
+            self._free.append(buffer)
 
 
-def _buffer() -> memoryview:
-    """This thread's buffer for blocks."""
-    if not hasattr(_own, "buffer"):
-        _own.buffer = memoryview(bytearray(BLOCKS[1]))
-    return cast("memoryview", _own.buffer)
+_BUFFERS = _Buffers()
 
 
 class Http:
     """Connections to any number of origins, with the environment's proxies and certificates."""
 
-    def __init__(self, stall_s: float) -> None:
+    def __init__(self, stall_s: float = STALL_S) -> None:
         """`stall_s`: seconds without a byte until a connection is given up."""
         self.stall_s = stall_s
         self._session = requests.Session()

@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from hfmirror.errors import BadManifest, EntryNotFound, ProtocolError, Unavailable
-from hfmirror.model import EVERYTHING, Algorithm, Digest, Entry, Head, Manifest, Reach, commit_id, entry_path, is_commit
+from hfmirror.model import (
+    EVERYTHING,
+    Algorithm,
+    Digest,
+    Entry,
+    Head,
+    Manifest,
+    Reach,
+    byte_count,
+    commit_id,
+    entry_path,
+    is_commit,
+)
 from hfmirror.sources import reply
 from hfmirror.sources.addresses import Addresses
 from hfmirror.sources.http import HOPS, Http, origin
@@ -156,8 +168,8 @@ class HubSource:
             if answer.status not in (200, 206):
                 self.addresses.forget(manifest, entry)
                 raise self._failure(answer, asked)
-            self.addresses.learn(manifest, entry, answer.url)
             how = reply.reading(answer.status, answer.headers, entry, span, asked)
+            self.addresses.learn(manifest, entry, answer.url)  # not before it has proven to be the file's
             yield (how.plain(block) for block in answer.blocks())
 
     # -- requests -----------------------------------------------------------------------------
@@ -192,12 +204,6 @@ class HubSource:
         return f"{self._endpoint}/api/{repo.kind.value}s/{self.addresses.name(repo)}"
 
 
-def _bytes(size: object) -> int:
-    if not isinstance(size, int) or size < 0:
-        raise ValueError(f"a size of {size!r}")
-    return size
-
-
 def _entries(rows: Iterable[Any]) -> Iterator[Entry]:
     """The files among the rows of a listing. Raises BadManifest, UnsafePath."""
     for row in rows:
@@ -209,6 +215,6 @@ def _entries(rows: Iterable[Any]) -> Iterator[Entry]:
                 digest, size = Digest.of_hex(Algorithm.SHA256, large["oid"]), large["size"]
             else:
                 digest, size = Digest.of_hex(Algorithm.GIT_SHA1, row["oid"]), row["size"]
-            yield Entry(entry_path(row["path"]), _bytes(size), digest)
+            yield Entry(entry_path(row["path"]), byte_count(size), digest)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise BadManifest("the Hub's listing", f"has a row that lacks or garbles {error}") from None

@@ -67,7 +67,7 @@ class Headers:
     def number(self, name: str) -> int | None:
         """The field as a count, or None."""
         value = self.get(name)
-        return int(value) if value.isdigit() else None
+        return int(value) if value.isascii() and value.isdigit() else None
 
 
 def failure(status: int, headers: Headers, body: str, asked: Asked) -> MirrorError:

@@ -83,7 +83,7 @@ class DiskBatch:
             for folder in folders:
                 os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - strings, hot
             for draft, target in drafts:
-                os.replace(draft, target)
+                files.replace(draft, target)
             files.sync_many([], folders)
 
 

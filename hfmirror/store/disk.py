@@ -156,8 +156,8 @@ class DiskStore:
 
     def room_for(self, entries: Sequence[Entry]) -> None:
         """See whether these, still to come, will fit; what is half here has its room already. Raises DiskFull."""
-        begun = {path.name.partition("~")[0] for path in self.layout.incoming.glob("*~*")}
-        needed = sum(entry.size + BLOCK for entry in entries if label(entry.digest) not in begun)
+        given = {path.name.partition("~")[0]: _room(path / "data") for path in self.layout.incoming.glob("*~*")}
+        needed = sum(max(entry.size + BLOCK - given.get(label(entry.digest), 0), 0) for entry in entries)
         free = files.free_space(self.root)
         if needed > free:
             raise DiskFull(str(self.root), needed, free)
@@ -176,9 +176,15 @@ class DiskStore:
         try:
             folder = self.layout.intake(entry.digest, owner)
             files.ensure_folder(self.layout.incoming)
-            self._inherit(entry.digest, folder, lock_is_free=claim.got and self.locks_exclude())
+            others = self._inherit(entry.digest, folder)
             intake = DiskIntake(folder, entry, self.layout.object(entry.digest))
             try:
+                for other in others:
+                    dead = locks.is_dead(other.name.partition("~")[2], other)
+                    if dead or claim.got:
+                        intake.copy_parts(other)
+                    if dead:
+                        files.remove_folder(other)
                 yield intake
             finally:
                 intake.close()
@@ -186,20 +192,23 @@ class DiskStore:
             locks.let_go(owner)
             claim.release()
 
-    def _inherit(self, digest: Digest, folder: Path, *, lock_is_free: bool) -> None:
-        """Take over the fullest download of this object that nobody works on any more."""
+    def _inherit(self, digest: Digest, folder: Path) -> list[Path]:
+        """Take over the fullest download of this object whose writer surely runs no more.
+
+        Returns the other downloads of it. Those may have a writer, on another machine, that can still
+        write into its file: good for copying parts from, not for building upon.
+        """
         prefix = f"{label(digest)}~"
-        left = [
-            old
-            for old in self.layout.incoming.glob(f"{prefix}*")
-            if locks.is_dead(old.name[len(prefix) :], old, lock_is_free=lock_is_free)
-        ]
-        left.sort(key=lambda old: _size(old / "journal"), reverse=True)
+        left = sorted(self.layout.incoming.glob(f"{prefix}*"), key=lambda old: -_size(old / "journal"))
+        others = []
         for old in left:
-            if folder.exists():
+            if not locks.is_surely_dead(old.name[len(prefix) :]):
+                others.append(old)
+            elif folder.exists():
                 files.remove_folder(old)
             else:
                 files.take_over(old, folder)
+        return others
 
     @contextmanager
     def batch(self) -> Iterator[DiskBatch]:
@@ -320,6 +329,15 @@ def _size(path: StrPath) -> int:
         return os.stat(path).st_size
     except OSError:
         return 0
+
+
+def _room(path: Path) -> int:
+    """Bytes the disk has already given to a file."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return 0
+    return facts.st_blocks * 512 if hasattr(facts, "st_blocks") else facts.st_size
 
 
 def _chunks(read: Callable[[int], bytes], size: int) -> Iterator[bytes]:

@@ -79,6 +79,14 @@ def read_text(path: Path) -> str | None:
         raise
 
 
+def read_bytes(path: Path) -> bytes:
+    """What a file holds; nothing when there is no such file."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
 def replace(source: StrPath, target: StrPath) -> None:
     """Rename over whatever is there."""
     with translated(target):
@@ -139,6 +147,7 @@ def sync_many(files: Iterable[StrPath], folders: Iterable[StrPath]) -> None:
 
 def preallocate(fd: int, size: int) -> None:
     """Give an open file its full size now: writes are faster, and a full disk says so before the first byte."""
+    os.ftruncate(fd, min(os.fstat(fd).st_size, size))
     if size == 0:
         return
     if hasattr(os, "posix_fallocate"):

@@ -31,8 +31,7 @@ _living: set[str] = set()  # the owners this process has made and not yet let go
 
 def new_owner() -> str:
     """A name for one writer: which machine, which process, which of its writers."""
-    host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40] or "host"
-    owner = f"{host}.{os.getpid()}.{_started(os.getpid())}.{token_hex(4)}"
+    owner = f"{_this_host()}.{os.getpid()}.{_started(os.getpid())}.{token_hex(4)}"
     _living.add(owner)
     return owner
 
@@ -52,23 +51,28 @@ def let_go(owner: str) -> None:
     _living.discard(owner)
 
 
-def is_dead(owner: str, folder: Path, *, lock_is_free: bool = False) -> bool:
-    """Whether the writer named `owner` will never write into `folder` again.
+def is_dead(owner: str, folder: Path) -> bool:
+    """Whether the writer named `owner` is gone: surely so, or silent in `folder` for ten minutes."""
+    if is_surely_dead(owner):
+        return True
+    return not _is_of_this_machine(owner) and owner not in _living and _silent_s(folder) > SILENCE_S
 
-    On this machine its process tells; elsewhere a lock it would hold, or ten minutes of silence.
-    """
-    if owner in _living:
+
+def is_surely_dead(owner: str) -> bool:
+    """Whether the writer named `owner` was a process of this machine, and runs no more."""
+    if owner in _living or not _is_of_this_machine(owner):
         return False
+    pid, started, _ = owner.partition(".")[2].split(".")
+    return int(pid) == os.getpid() or not _runs(int(pid)) or _started(int(pid)) != started
+
+
+def _is_of_this_machine(owner: str) -> bool:
     host, _, rest = owner.partition(".")
     fields = rest.split(".")
-    if len(fields) == 3 and host == new_owner_host() and fields[0].isdigit():
-        pid = int(fields[0])
-        return pid == os.getpid() or not _runs(pid) or _started(pid) != fields[1]
-    return lock_is_free or _silent_s(folder) > SILENCE_S
+    return host == _this_host() and len(fields) == 3 and fields[0].isascii() and fields[0].isdigit()
 
 
-def new_owner_host() -> str:
-    """This machine's name as owners carry it."""
+def _this_host() -> str:
     return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40] or "host"
 
 
@@ -110,15 +114,22 @@ def _started(pid: int) -> str:
 
 @contextmanager
 def held(path: Path, timeout_s: float = STORE_LOCK_S) -> Iterator[None]:
-    """Hold a lock, waiting for it. Raises StoreLocked."""
+    """Hold a lock, waiting for it. Raises StoreLocked. On a disk that knows no locks it is not held."""
     from filelock import FileLock, Timeout  # noqa: PLC0415 - 26 ms, and only writers need it
 
     files.ensure_folder(path.parent)
+    lock = FileLock(path)
     try:
-        with files.translated(path), FileLock(path, timeout=timeout_s):
-            yield
+        lock.acquire(timeout=timeout_s)
     except Timeout:
         raise StoreLocked(str(path), "another hfmirror is working here") from None
+    except OSError:
+        pass  # courtesy is impossible here; who must be sure asks `exclude_here`
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            lock.release()
 
 
 class Claim:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
-from hfmirror.errors import DigestMismatch, StoreLocked
+from hfmirror.errors import DigestMismatch, StoreError, StoreLocked
 from hfmirror.model import PART, Span
 from hfmirror.store import files
 
@@ -36,6 +36,7 @@ class Prover:
         self._fd, self._hasher, self._size = fd, hasher, size
         self._frontier = self._hashed = 0
         self._stopped = False
+        self._fault: OSError | None = None  # what kept it from reading back
         self._moved = threading.Condition()
         self._thread = threading.Thread(target=self._follow, name="hfmirror-prover", daemon=True)
         self._thread.start()
@@ -52,8 +53,10 @@ class Prover:
         return max(self._frontier - self._hashed, 0)
 
     def result(self) -> str:
-        """The digest of the whole file; waits until the frontier, and the hash, have reached its end."""
+        """The digest of the whole file; waits until the hash has reached its end. Raises OSError."""
         self._thread.join()
+        if self._fault is not None:
+            raise self._fault
         return self._hasher.hexdigest()
 
     def stop(self) -> None:
@@ -67,7 +70,11 @@ class Prover:
         buffer = memoryview(bytearray(min(PART, max(self._size, 1))))
         flushed = 0
         while self._hashed < self._size and self._wait_for_more():
-            count = files.read_into(self._fd, buffer[: min(len(buffer), self.behind)], self._hashed)
+            try:
+                count = files.read_into(self._fd, buffer[: min(len(buffer), self.behind)], self._hashed)
+            except OSError as error:
+                self._fault = error
+                return
             self._hasher.update(buffer[:count])
             self._hashed += count
             if self._hashed - flushed >= WRITE_BACK:
@@ -100,7 +107,7 @@ class DiskIntake:
                 if os.fstat(self._fd).st_size != entry.size:
                     files.preallocate(self._fd, entry.size)
                 self._inode = os.fstat(self._fd).st_ino
-                self._done = set(self._proven_claims())
+                self._done = {index for index, _ in self._proven_claims(folder, self._fd)}
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
                 self._journal = os.open(self._journal_path, flags, 0o644)
                 os.write(self._journal, b"\n")  # ends a line that a crash may have torn
@@ -118,19 +125,32 @@ class DiskIntake:
     def _parts(self) -> int:
         return -(-self._entry.size // PART)
 
-    def _proven_claims(self) -> Iterator[int]:
-        """Parts the journal claims and the data bears out."""
+    def _proven_claims(self, folder: Path, fd: int) -> Iterator[tuple[int, memoryview]]:
+        """Parts that a journal claims and its data bear out, with their bytes (good until the next)."""
         buffer = memoryview(bytearray(PART))
         claims: dict[int, str] = {}
-        for line in (files.read_text(self._journal_path) or "").splitlines():
+        for line in files.read_bytes(folder / "journal").decode("ascii", "replace").splitlines():
             number, _, checksum = line.partition(" ")
-            if number.isdigit() and int(number) < self._parts:
+            if number.isascii() and number.isdigit() and int(number) < self._parts:
                 claims[int(number)] = checksum
         for index, checksum in claims.items():
             span = self._part(index)
-            count = files.read_into(self._fd, buffer[: span.size], span.start)
+            count = files.read_into(fd, buffer[: span.size], span.start)
             if count == span.size and xxhash.xxh3_64_hexdigest(buffer[:count]) == checksum:
-                yield index
+                yield index, buffer[:count]
+
+    def copy_parts(self, folder: Path) -> None:
+        """Copy the proven parts of another download of the same object that are missing here."""
+        try:
+            fd = os.open(folder / "data", os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        except OSError:
+            return
+        try:
+            for index, data in self._proven_claims(folder, fd):
+                if index not in self._done:
+                    self.write(self._part(index).start, data)
+        finally:
+            os.close(fd)
 
     def missing(self) -> list[Span]:
         """Spans still to come: runs of absent parts, in file order."""
@@ -217,7 +237,10 @@ class DiskIntake:
 
     def seal(self) -> None:
         """Prove the content, then give it its name. Raises DigestMismatch (and forgets the bytes), StoreError."""
-        actual = self._prover.result()
+        if self.missing():
+            raise StoreError(str(self._folder), "parts of it are still missing")
+        with files.translated(self._data):
+            actual = self._prover.result()
         if actual != self._entry.digest.hex:
             self.abandon()
             raise DigestMismatch(self._entry.path, self._entry.digest, actual)

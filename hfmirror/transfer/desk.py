@@ -192,6 +192,8 @@ class Desk:
         self._lock.release()
         try:
             work()
+        except Exception as fault:  # noqa: BLE001 - whoever waits for the pull must hear of it
+            self._give_up(Unexpected(fault))
         finally:
             self._lock.acquire()
             self._busy -= 1
@@ -211,6 +213,7 @@ class Desk:
         except MirrorError as error:
             self._give_up(error)
             return
+        self._patience.encourage()  # reading back what is here took its time
         if download.missing < entry.size:
             self._watch(Resumed(entry, entry.size - download.missing))
         with self._lock:
@@ -219,7 +222,7 @@ class Desk:
 
     def _leave_to_others(self, entry: Entry) -> None:
         """Another process fetches this file: look again later whether it is here."""
-        self._watch(Elsewhere(entry))
+        self._tell(Elsewhere(entry))
         self._patience.encourage()
         with self._lock:
             self._elsewhere.append((self._patience.clock() + ELSEWHERE_S, entry))
@@ -246,15 +249,22 @@ class Desk:
             error = Unexpected(fault)
         with self._lock:
             self._downloads.remove(download)
-            self._busy -= 1
             self._sealed(download.entry, error, lambda: self._large.appendleft(download.entry))
+            self._busy -= 1
             self._lock.notify_all()
+
+    def _tell(self, event: Event) -> None:
+        """Say something to the watcher; if that fails, the pull fails, but nothing is left hanging."""
+        try:
+            self._watch(event)
+        except Exception as fault:  # noqa: BLE001 - as above
+            self._give_up(Unexpected(fault))
 
     def _sealed(self, entry: Entry, error: MirrorError | None, again: Callable[[], None]) -> None:
         """What follows from a proof: done, one clean retry, or a failure."""
         if error is None:
             self._patience.encourage()
-            self._watch(Sealed(entry))
+            self._tell(Sealed(entry))
         elif isinstance(error, StoreLocked):
             self._leave_to_others(entry)
         elif not isinstance(error, DigestMismatch):
@@ -263,7 +273,7 @@ class Desk:
             error.source = self.source
             first = entry not in self._damaged
             self._damaged.add(entry)
-            self._watch(Refused(error, again=first))
+            self._tell(Refused(error, again=first))
             if first:
                 again()
             else:
@@ -308,7 +318,7 @@ class Desk:
                 self._judge(order, error, events)
             self._lock.notify_all()
         for event in events:
-            self._watch(event)
+            self._tell(event)
 
     def _file_ended(self, order: FileOrder, error: MirrorError | None) -> MirrorError | None:
         download = self._download_of(order)
@@ -352,11 +362,10 @@ class Desk:
         """Try again, go on without this file, or give up."""
         if isinstance(error, RangesIgnored):
             self._lapses += 1
-            if not self._ranges or self._lapses >= LAPSES:
-                self._ranges = False
+            self._ranges = bool(self._ranges) and self._lapses < LAPSES
         elif isinstance(error, EntryNotFound):
-            self._failures.append(error)
-            self._drop(order)
+            if self._drop(order):
+                self._failures.append(error)
         elif isinstance(error, StoreLocked):
             if self._drop(order):
                 self._leave_to_others(order.entry)
@@ -379,8 +388,8 @@ class Desk:
         """Order no more of this file; False when that was decided before."""
         if isinstance(order, WholeOrder):
             return True
-        download = self._download_of(order)
-        if download.dropped:
+        download = next((download for download in self._downloads if download.entry is order.entry), None)
+        if download is None or download.dropped:
             return False
         download.dropped = True
         download.unassigned.clear()

@@ -40,14 +40,15 @@ class Patience:
     def pause_after(self, error: MirrorError, kept: int = 0, wanted: int = 0) -> float:
         """Seconds to wait after this failure. Raises OutOfPatience instead when the limit is reached."""
         self.failures += 1
-        if self.clock() - self._since >= self.limit_s:
+        left = self.limit_s - (self.clock() - self._since)
+        if left <= 0:
             source = str(getattr(error, "source", "the source"))
             reason = str(getattr(error, "reason", error))
             raise OutOfPatience(source, reason, self.limit_s, kept, wanted) from error
         pause = min(MOST_S, FIRST_S * 2.0 ** min(self.failures - 1, 16)) * random.uniform(0.75, 1.0)  # noqa: S311 - jitter
         if isinstance(error, RateLimited):
             pause = max(pause, error.retry_after_s if error.retry_after_s is not None else 5.0)
-        return pause
+        return min(pause, left)
 
 
 def patiently(
