@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, NewType, Protocol
+from unicodedata import normalize
 
 from hfmirror.errors import BadManifest, UnsafePath, UsageError
 
@@ -200,7 +201,7 @@ def case_clash(paths: Iterable[str]) -> tuple[str, str] | None:
         steps = path.split("/")
         for depth in range(1, len(steps) + 1):
             head = "/".join(steps[:depth])
-            other = seen.setdefault(head.casefold(), head)
+            other = seen.setdefault(normalize("NFC", head.casefold()), head)
             if other != head:
                 return other, head
     return None

@@ -111,6 +111,7 @@ class Transfer:
         handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         handle.setopt(pycurl.FOLLOWLOCATION, 0)
         handle.setopt(pycurl.NETRC, 0)
+        handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         handle.setopt(pycurl.BUFFERSIZE, SOCKET)
         handle.setopt(pycurl.CONNECTTIMEOUT_MS, int(CONNECT_S * 1000))
         handle.setopt(pycurl.LOW_SPEED_LIMIT, 1)
@@ -228,6 +229,8 @@ class Transfer:
             return self._error
         if code == pycurl.E_OPERATION_TIMEDOUT:
             return TimedOut(place, "no byte for too long")
+        if code == pycurl.E_UNSUPPORTED_PROTOCOL:
+            return ProtocolError(self._source.name, f"it redirects to {place}, which no Hub would")
         if code != pycurl.E_OK:
             return Unreachable(place, _why(code, said))
         if self._status in REDIRECTS:

@@ -84,7 +84,7 @@ class DiskBatch:
                 os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - strings, hot
             for draft, target in drafts:
                 files.replace(draft, target)
-            files.sync_many([], folders)
+            files.sync_many([], {*folders, *(folder.rpartition("/")[0] for folder in folders)})
 
 
 def take_in(layout: Layout, folder: Path) -> None:

@@ -62,6 +62,9 @@ class DiskStore:
             codec.load(text, str(self.layout.format))
         files.ensure_folder(self.layout.incoming)
         self.drafts.sweep()
+        for digest, owner, folder in self._intakes():
+            if self.has(digest) and locks.is_dead(owner, folder):
+                files.remove_folder(folder)  # it was sealed, and its writer died before it had tidied up
 
     def locks_exclude(self) -> bool:
         """Whether locks keep others out on this disk; asked of the disk once."""
@@ -146,11 +149,17 @@ class DiskStore:
 
     def under_way(self) -> Iterator[tuple[Digest, int]]:
         """Large objects that are unfinished, and the bytes of each that are claimed."""
+        for digest, _, folder in self._intakes():
+            claims = files.read_bytes(folder / "journal").splitlines()
+            yield digest, PART * len({line.partition(b" ")[0] for line in claims if line})
+
+    def _intakes(self) -> Iterator[tuple[Digest, str, Path]]:
+        """Every large object on its way in: what it is, who brings it, where."""
         for folder in sorted(self.layout.incoming.glob("*~*")):
-            digest = unlabel(folder.name.partition("~")[0])
+            name, _, owner = folder.name.partition("~")
+            digest = unlabel(name)
             if digest is not None:
-                claims = (files.read_text(folder / "journal") or "").splitlines()
-                yield digest, PART * len({line.partition(" ")[0] for line in claims if line})
+                yield digest, owner, folder
 
     # -- taking bytes in ----------------------------------------------------------------------
 
@@ -310,10 +319,8 @@ class DiskStore:
 
     def sweep_incoming(self, wanted: Container[Digest]) -> None:
         """Remove downloads that nobody works on and no pin wants. Under the store's lock."""
-        for folder in self.layout.incoming.glob("*~*"):
-            name, _, owner = folder.name.partition("~")
-            digest = unlabel(name)
-            if digest is not None and digest not in wanted and locks.is_dead(owner, folder):
+        for digest, owner, folder in self._intakes():
+            if digest not in wanted and locks.is_dead(owner, folder):
                 files.remove_folder(folder)
 
     def set_aside(self, digest: Digest) -> Path:

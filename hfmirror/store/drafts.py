@@ -69,8 +69,10 @@ class Drafts:
         """
         try:
             with self._draft() as draft:
-                how = "hard link" if files.hard_link(source, draft) else files.clone(source, draft)
-                os.chmod(draft, 0o444)
+                how = "hard link"
+                if not files.hard_link(source, draft):
+                    how = files.clone(source, draft)
+                    os.chmod(draft, 0o444)
                 files.replace(draft, target)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):

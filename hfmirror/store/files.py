@@ -168,8 +168,10 @@ def start_writing_back(fd: int, offset: int, size: int) -> None:
 
 def publish_object(source: StrPath, target: str) -> None:
     """Give proven, durable bytes their name for ever: read-only, renamed, and the name durable too."""
-    folder = os.path.dirname(target)  # noqa: PTH120 - strings, hot
-    ensure_folder(folder)
+    folder = Path(target).parent
+    if not folder.is_dir():
+        ensure_folder(folder)
+        sync_folder(folder.parent)
     os.chmod(source, 0o444)
     os.replace(source, target)
     sync_folder(folder)

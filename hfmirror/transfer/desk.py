@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hfmirror.errors import (
@@ -25,14 +25,14 @@ from hfmirror.errors import (
 )
 from hfmirror.model import PART, Span
 from hfmirror.transfer.events import Arrived, Elsewhere, Refused, Resumed, Sealed, Waiting
-from hfmirror.transfer.orders import FileOrder, WholeOrder
+from hfmirror.transfer.orders import Download, FileOrder, WholeOrder
 from hfmirror.transfer.patience import PATIENCE_S, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hfmirror.model import Entry, Manifest
-    from hfmirror.ports import Batch, Intake, Order, Store
+    from hfmirror.ports import Batch, Order, Store
     from hfmirror.transfer.events import Event, Watcher
 
 WHOLE = PART  # bytes; files up to this size are gathered in memory and sealed in groups
@@ -50,26 +50,6 @@ class Manner:
 
     connections: int | None = None  # None: as many as have been measured to be best
     patience_s: float = PATIENCE_S
-
-
-@dataclass(slots=True, eq=False)
-class Download:
-    """A large file on its way in."""
-
-    entry: Entry
-    intake: Intake
-    closing: ExitStack
-    unassigned: deque[Span]
-    active: list[FileOrder] = field(default_factory=list)
-    opened: bool = False  # the source has begun to answer for it, so it may be asked for more at once
-    sealing: bool = False
-    dropped: bool = False  # the source has no such file: nothing more is ordered
-
-    @property
-    def missing(self) -> int:
-        """Bytes still to come."""
-        spans = [*self.unassigned, *(span for order in self.active for span in order.wanted)]
-        return sum(span.size for span in spans)
 
 
 class Desk:
@@ -162,7 +142,7 @@ class Desk:
         return order
 
     def _order(self, download: Download, wanted: list[Span]) -> FileOrder:
-        return FileOrder(self, self._manifest, download.entry, download.intake, wanted)
+        return FileOrder(self, self._manifest, download, wanted)
 
     def _cut(self, download: Download) -> Span:
         """The next span: up to a multiple of SPAN, so that no two orders meet inside a part."""
@@ -284,22 +264,17 @@ class Desk:
     def arrived(self, order: FileOrder | WholeOrder, size: int) -> None:
         """New bytes. Called for each block, without the lock."""
         self._patience.encourage()
-        if isinstance(order, FileOrder) and self._ranges:
-            self._let_others_in(order)
+        if isinstance(order, FileOrder) and self._ranges and not order.download.opened:
+            with self._lock:
+                order.download.opened = True
+                self._lock.notify_all()
         self._watch(Arrived(order.entry, size, self.source))
-
-    def _let_others_in(self, order: FileOrder) -> None:
-        for download in self._downloads:
-            if download.entry is order.entry and not download.opened:
-                with self._lock:
-                    download.opened = True
-                    self._lock.notify_all()
 
     def overrun(self, order: FileOrder) -> list[Span]:
         """The source sends on past the span: it knows no ranges, so let it bring all it can."""
         with self._lock:
             self._ranges = False
-            download = self._download_of(order)
+            download = order.download
             ahead = [span for span in download.unassigned if span.start >= order.span.stop]
             for span in ahead:
                 download.unassigned.remove(span)
@@ -321,7 +296,7 @@ class Desk:
             self._tell(event)
 
     def _file_ended(self, order: FileOrder, error: MirrorError | None) -> MirrorError | None:
-        download = self._download_of(order)
+        download = order.download
         download.active.remove(order)
         if not download.dropped:
             download.unassigned.extendleft(reversed(order.wanted))
@@ -333,9 +308,6 @@ class Desk:
         download.opened = download.opened or order.got > 0
         self._finish_if_complete(download)
         return error
-
-    def _download_of(self, order: FileOrder) -> Download:
-        return next(download for download in self._downloads if download.entry is order.entry)
 
     def _whole_ended(self, order: WholeOrder, error: MirrorError | None) -> MirrorError | None:
         if order.complete:
@@ -388,8 +360,8 @@ class Desk:
         """Order no more of this file; False when that was decided before."""
         if isinstance(order, WholeOrder):
             return True
-        download = next((download for download in self._downloads if download.entry is order.entry), None)
-        if download is None or download.dropped:
+        download = order.download
+        if download.dropped:
             return False
         download.dropped = True
         download.unassigned.clear()

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from hfmirror.model import Span
 
 if TYPE_CHECKING:
+    from collections import deque
+    from contextlib import ExitStack
+
     from hfmirror.errors import MirrorError
     from hfmirror.model import Entry, Manifest
     from hfmirror.ports import Intake
+
+
+@dataclass(slots=True, eq=False)
+class Download:
+    """A large file on its way in."""
+
+    entry: Entry
+    intake: Intake
+    closing: ExitStack
+    unassigned: deque[Span]
+    active: list[FileOrder] = field(default_factory=list)
+    opened: bool = False  # the source has begun to answer for it, so it may be asked for more at once
+    sealing: bool = False
+    dropped: bool = False  # nothing more of it is ordered
+
+    @property
+    def missing(self) -> int:
+        """Bytes still to come."""
+        spans = [*self.unassigned, *(span for order in self.active for span in order.wanted)]
+        return sum(span.size for span in spans)
 
 
 class Clerk(Protocol):
@@ -44,13 +68,13 @@ class WholeOrder:
         return self._size - self.span.start
 
     def take(self, data: bytes | memoryview) -> bool:
-        """The next bytes; False once the file is complete."""
+        """The next bytes; False when more come than the file has."""
         wanted = self.entry.size - self._size
         piece = bytes(data) if len(data) <= wanted else bytes(data[:wanted])
         self._chunks.append(piece)
         self._size += len(piece)
         self._clerk.arrived(self, len(piece))
-        return not self.complete
+        return len(data) <= wanted  # a stream that brings the file and no more ends by itself
 
     def done(self) -> None:
         """The stream ended."""
@@ -68,10 +92,9 @@ class FileOrder:
     out of the stream, wherever that is, and lets the rest pass.
     """
 
-    def __init__(self, clerk: Clerk, manifest: Manifest, entry: Entry, intake: Intake, wanted: list[Span]) -> None:
-        self.manifest, self.entry = manifest, entry
+    def __init__(self, clerk: Clerk, manifest: Manifest, download: Download, wanted: list[Span]) -> None:
+        self.manifest, self.entry, self.download = manifest, download.entry, download
         self.span = wanted[0]
-        self.intake = intake
         self.wanted = wanted
         self.got = 0  # bytes that were wanted and came
         self._clerk, self._position = clerk, wanted[0].start
@@ -100,7 +123,7 @@ class FileOrder:
         """Put the head of `view` where it belongs; how many bytes that were."""
         target = self.wanted[0]
         piece = view[: target.stop - self._position]
-        self.intake.write(self._position, piece)
+        self.download.intake.write(self._position, piece)
         self._position += len(piece)
         self.got += len(piece)
         left = Span(self._position, target.stop)

@@ -1,0 +1,1 @@
+"""One suite per port: plain classes that a test module inherits for each implementation."""

@@ -1,0 +1,111 @@
+"""A desk, driven by hand: a supplier that is a test, a clock that is a number."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+
+from hfmirror.model import Span
+from hfmirror.transfer.desk import Desk, Manner
+from hfmirror.transfer.orders import FileOrder, WholeOrder
+from tests.contracts.scene import manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from hfmirror.errors import MirrorError
+    from hfmirror.model import Entry
+    from hfmirror.ports import Store
+    from hfmirror.transfer.events import Event
+
+AnyOrder = FileOrder | WholeOrder
+E = TypeVar("E")
+SOON_S = 2.0  # real seconds after which an order that does not come is taken for missing
+
+
+class Clock:
+    """Time that passes when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Table:
+    """One desk and what it said."""
+
+    def __init__(self, desk: Desk, clock: Clock, events: list[Event]) -> None:
+        self.desk, self.clock, self.events = desk, clock, events
+
+    def order(self) -> AnyOrder:
+        """The next order, which must be due now."""
+        order = self.desk.next(0.0)
+        if order is None and not self.desk.closed:  # a seal may be under way in its own thread
+            self.settle()
+            order = self.desk.next(0.0)
+        assert isinstance(order, AnyOrder), "no order is due"
+        return order
+
+    def none_due(self) -> bool:
+        """Whether there is nothing to fetch just now."""
+        return self.desk.next(0.0) is None
+
+    def settle(self) -> None:
+        """Wait until no seal is under way."""
+        with self.desk._lock:
+            assert self.desk._lock.wait_for(lambda: self.desk._busy == 0, SOON_S), "a seal hangs"
+
+    def said(self, kind: type[E]) -> list[E]:
+        """The events of one kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+@contextmanager
+def table(store: Store, entries: Sequence[Entry], **manner: float) -> Iterator[Table]:
+    """A desk for these entries, whose clock stands still; closed at the end."""
+    clock = Clock()
+    events: list[Event] = []
+    with store.batch() as batch:
+        desk = Desk(manifest(entries), entries, store, batch, Manner(**manner), events.append)  # type: ignore[arg-type]
+        desk._patience.clock = clock
+        desk._patience.encourage()
+        desk.source = "the test"
+        try:
+            yield Table(desk, clock, events)
+        finally:
+            desk.close()
+
+
+def fill(order: AnyOrder, data: bytes, stop: int | None = None) -> AnyOrder:
+    """Bring an order the bytes it asks for, up to `stop`, as a server with ranges would."""
+    span = order.span if stop is None else Span(order.span.start, stop)
+    for at in range(span.start, span.stop, 100_000):
+        if not order.take(data[at : min(at + 100_000, span.stop)]):
+            break
+    return order
+
+
+def end(order: AnyOrder, error: MirrorError | None = None) -> None:
+    """Say how it went."""
+    if error is None:
+        order.done()
+    else:
+        order.fail(error)
+
+
+def serve(at: Table, files: dict[str, bytes]) -> None:
+    """Fill everything that is due, honestly."""
+    for _ in range(10_000):
+        order = at.desk.next(0.0)
+        if order is None:
+            at.settle()
+            order = at.desk.next(0.0)
+        if order is None:
+            return
+        assert isinstance(order, AnyOrder)
+        end(fill(order, files[order.entry.path]))
+    pytest.fail("orders without an end")
