@@ -36,7 +36,8 @@ class Settings:
         endpoint = environment.get("HF_ENDPOINT") or HUB
         if not endpoint.startswith(("http://", "https://")):
             raise UsageError(f"HF_ENDPOINT={endpoint} is no address", f"write it like {HUB}")
-        return cls(root or default_root(environment), endpoint.rstrip("/"), engine, _stall_s(environment))
+        place = (root or default_root(environment)).expanduser().absolute()
+        return cls(place, endpoint.rstrip("/"), engine, _stall_s(environment))
 
     def client_variables(self) -> dict[str, str]:
         """What a Hub client must find in its environment, before it is imported, to load from the view."""
@@ -55,7 +56,7 @@ def default_root(environment: Mapping[str, str]) -> Path:
     """HFMIRROR_HOME, or the platform's folder for a user's data."""
     told = environment.get("HFMIRROR_HOME")
     if told:
-        return Path(told).expanduser().absolute()
+        return Path(told)
     from platformdirs import user_data_path  # noqa: PLC0415 - 10 ms, and most scripts set HFMIRROR_HOME
 
     return user_data_path("hfmirror", appauthor=False)

@@ -14,4 +14,15 @@ def main() -> None:
         from hfmirror.cli import app
 
         code = app.run(sys.argv[1:])
-    sys.exit(code)
+    sys.exit(_flushed(code))
+
+
+def _flushed(code: int) -> int:
+    """The exit code once everything was printed, or that of a broken pipe when nobody reads it any more."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        from hfmirror.cli.exits import hush
+
+        return hush()
+    return code

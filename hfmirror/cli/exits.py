@@ -27,12 +27,17 @@ def guarded(work: Callable[[], int | None], *, as_json: bool = False) -> int:
         say("interrupted; what is finished is kept: run the same command again to go on")
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as with `| head`
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for the interpreter's own last flush
-        return PIPE_BROKEN
+        return hush()
     except Exception as fault:  # noqa: BLE001 - the last line of defence: no traceback on the screen
         tell(Unexpected(fault), as_json=as_json)
         say(f"the details are in {_keep_traceback()}; please send them with a report")
         return Unexpected.exit_code
+
+
+def hush() -> int:
+    """Print no more, not even at the interpreter's own last flush: nobody reads it. The exit code for that."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return PIPE_BROKEN
 
 
 def tell(error: MirrorError, *, as_json: bool) -> None:
