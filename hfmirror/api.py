@@ -84,4 +84,4 @@ def enable(*, root: str | Path | None = None) -> None:
 
 
 def _mirror(root: str | Path | None) -> Mirror:
-    return Mirror(settings.current(Path(root) if root else None))
+    return Mirror.open(settings.current(Path(root) if root else None))

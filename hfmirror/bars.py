@@ -40,5 +40,5 @@ class Bar:
                 self._bar.update(event.size)
             elif isinstance(event, Resumed):
                 self._bar.update(event.kept)
-            elif isinstance(event, Waiting):
+            elif isinstance(event, Waiting) and event.seconds:
                 self._bar.write(f"{event.error}; trying again in {event.seconds:.0f} s")

@@ -12,7 +12,7 @@ import re
 from typing import Any, cast
 from urllib.parse import quote, unquote
 
-from hfmirror.errors import BadManifest, StoreTooNew
+from hfmirror.errors import BadManifest, StoreError, StoreTooNew
 from hfmirror.model import (
     Algorithm,
     CommitId,
@@ -63,6 +63,24 @@ def load(text: str, where: str) -> Document:
     if document["format"] > FORMAT:
         raise StoreTooNew(where, document["format"])
     return document
+
+
+def store_text(identity: str) -> str:
+    """The file `format.json`, by which a folder is known to be a store."""
+    return dump({"format": "hfmirror", "version": FORMAT, "id": identity})
+
+
+def check_store(text: str, where: str) -> None:
+    """See that a `format.json` is that of a store this version can use. Raises StoreTooNew, StoreError."""
+    try:
+        document = document_of(text, where)
+    except BadManifest as error:
+        raise StoreError(where, error.why) from None
+    version = document.get("version")
+    if document.get("format") != "hfmirror" or not isinstance(version, int):
+        raise StoreError(where, "this folder belongs to something else; choose another with --root or HFMIRROR_HOME")
+    if version > FORMAT:
+        raise StoreTooNew(where, version)
 
 
 def repo_text(repo: RepoId) -> str:

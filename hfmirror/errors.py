@@ -212,6 +212,15 @@ class Unreachable(Unavailable):
     """No connection: name lookup, refusal, TLS, or a reset before or in the middle of an answer."""
 
 
+class Untrusted(Unavailable):
+    """The other end's certificate is signed by nobody known here. Waiting does not help."""
+
+    retryable = False
+
+    def hint(self) -> str:
+        return "if your network opens TLS connections, name its certificate: REQUESTS_CA_BUNDLE=/path/to/ca.pem"
+
+
 class TimedOut(Unavailable):
     """Connected, but no byte came for the time allowed."""
 
@@ -251,10 +260,8 @@ class OutOfPatience(Unavailable):
         self.patience_s, self.kept, self.wanted = patience_s, kept, wanted
 
     def __str__(self) -> str:
-        return (
-            f"no new byte for {self.patience_s:.0f} s ({self.source}: {self.reason}); "
-            f"{human(self.kept)} of {human(self.wanted)} kept"
-        )
+        kept = f"; {human(self.kept)} of {human(self.wanted)} kept" if self.wanted else ""
+        return f"no new byte for {self.patience_s:g} s ({self.source}: {self.reason}){kept}"
 
 
 class NotHere(MirrorError):
@@ -272,7 +279,7 @@ class NotHere(MirrorError):
         return f"{self.thing} is not in this store"
 
     def hint(self) -> str:
-        return "pull it while online: `hfmirror pull owner/name`"
+        return "pull it while online with `hfmirror pull`; `hfmirror ls` shows what is here"
 
 
 class IntegrityError(MirrorError):
@@ -348,6 +355,9 @@ class BadManifest(IntegrityError):
     def __str__(self) -> str:
         return f"{self.where}: {self.why}"
 
+    def hint(self) -> str:
+        return "run `hfmirror pull` of the repo while online: a listing that cannot be read is fetched again"
+
 
 class StoreError(MirrorError):
     """The store, or the disk under it, cannot do what was asked."""
@@ -374,7 +384,7 @@ class StoreTooNew(StoreError):
     """The store was written by a later hfmirror."""
 
     def __init__(self, where: str, version: int) -> None:
-        super().__init__(where, f"format {version} is newer than this hfmirror understands")
+        super().__init__(where, f"the store's format {version} is newer than this hfmirror understands")
         self.version = version
 
     def hint(self) -> str:

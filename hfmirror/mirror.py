@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfmirror.care import gc, sets, verify
@@ -16,7 +18,6 @@ from hfmirror.view.hfcache import HubCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from hfmirror.model import CommitId, Digest, Entry, Pin, RepoId, Selection
     from hfmirror.settings import Settings
@@ -52,6 +53,13 @@ class Held:
 class Mirror:
     """A store, its view, and the Hub it is filled from."""
 
+    @classmethod
+    def open(cls, settings: Settings) -> Mirror:
+        """The mirror these settings name; touches nothing. Raises StoreTooNew, StoreError for another's folder."""
+        mirror = cls(settings)
+        mirror.store.check()
+        return mirror
+
     def __init__(self, settings: Settings) -> None:
         """Touches nothing: folders are made, and the Hub asked, by what needs them."""
         self.settings = settings
@@ -78,9 +86,7 @@ class Mirror:
     def _pull(self, manner: Manner, watch: Watcher) -> Pull:
         from hfmirror.transfer.pull import Pull  # noqa: PLC0415 - only who fetches loads the fetching side
 
-        self.store.prepare()
-        case_blind = os.name == "nt" or self.store.drafts.case_blind()
-        return Pull(self._hub(), self.store, manner, watch, case_blind=case_blind)
+        return Pull(self._hub(), self.store, manner, watch)
 
     def _hub(self) -> HubSource:
         from hfmirror.sources.http import Http  # noqa: PLC0415 - as above
@@ -195,9 +201,21 @@ def _token_of_the_hub() -> Callable[[], str | None]:
 
     def token() -> str | None:
         if not found:
-            from huggingface_hub import get_token  # noqa: PLC0415 - only those who ask the Hub need it
-
-            found.append(get_token())
+            found.append(_look_up_token())
         return found[0]
 
     return token
+
+
+def _look_up_token() -> str | None:
+    """What the official client would send. It is imported, for 50 ms and for good, only if it may know one."""
+    told = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN")
+    if told and told.strip():
+        return told.strip()
+    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
+    place = Path(os.environ.get("HF_TOKEN_PATH") or Path(home, "token")).expanduser()
+    if not place.exists() and "google.colab" not in sys.modules:
+        return None
+    from huggingface_hub import get_token  # noqa: PLC0415 - see above
+
+    return get_token()

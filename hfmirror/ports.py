@@ -151,6 +151,10 @@ class Store(Source, Protocol):
         """Whether the object is here, proven and whole."""
         ...
 
+    def case_blind(self) -> bool:
+        """Whether this store's disk takes `a` and `A` for one name."""
+        ...
+
     def room_for(self, entries: Sequence[Entry]) -> None:
         """See whether these, still to come, will fit. Raises DiskFull."""
         ...

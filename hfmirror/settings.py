@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ class Settings:
         if engine not in ENGINES:
             raise UsageError(f"HFMIRROR_ENGINE={engine} names no engine", f"choose one of {', '.join(ENGINES)}")
         endpoint = environment.get("HF_ENDPOINT") or HUB
-        if not endpoint.startswith(("http://", "https://")):
+        if not re.match(r"https?://[^/?#]", endpoint):
             raise UsageError(f"HF_ENDPOINT={endpoint} is no address", f"write it like {HUB}")
         place = (root or default_root(environment)).expanduser().absolute()
         return cls(place, endpoint.rstrip("/"), engine, _stall_s(environment))

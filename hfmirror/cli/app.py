@@ -17,7 +17,6 @@ app = typer.Typer(
     name="hfmirror",
     help="Keep the models you depend on: pull them once, load them with the cable out.",
     epilog="Start with: hfmirror pull google-bert/bert-base-chinese",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -50,7 +49,7 @@ def top(
 
 def run(words: Sequence[str]) -> int:
     """Run the command these words make; its exit code."""
-    return guarded(lambda: _parsed(words))
+    return guarded(lambda: _parsed(words or ["--help"]))
 
 
 def _parsed(words: Sequence[str]) -> int:

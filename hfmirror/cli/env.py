@@ -9,7 +9,7 @@ import typer
 
 from hfmirror.cli import scripted
 from hfmirror.cli.exits import guarded
-from hfmirror.cli.options import Json, Root
+from hfmirror.cli.options import Json, Quiet, Root
 
 Shell = Enum("Shell", {name: name for name in scripted.SHELLS}, type=str)  # type: ignore[misc] # a closed list for the parser
 
@@ -18,6 +18,7 @@ def command(
     shell: Annotated[Shell | None, typer.Option(help="Whose syntax to print; default: the shell you use.")] = None,
     root: Root = None,
     as_json: Json = False,
+    quiet: Quiet = False,  # noqa: ARG001 - as with path
 ) -> int:
     """Print the settings that make every Hub client load from here, offline.
 

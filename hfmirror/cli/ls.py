@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hfmirror.cli.exits import guarded, say
-from hfmirror.cli.options import Json, Root
+from hfmirror.cli.options import Json, Quiet, Root
 from hfmirror.errors import human
 
 if TYPE_CHECKING:
@@ -15,22 +15,24 @@ if TYPE_CHECKING:
     from hfmirror.mirror import Held
 
 
-def command(root: Root = None, as_json: Json = False) -> int:
+def command(root: Root = None, as_json: Json = False, quiet: Quiet = False) -> int:
     """List the repos that were pulled, and how complete each is.
 
     Example: hfmirror ls --json
     """
-    return guarded(lambda: _ls(root, as_json=as_json), as_json=as_json)
+    return guarded(lambda: _ls(root, as_json=as_json, quiet=quiet), as_json=as_json)
 
 
-def _ls(root: Path | None, *, as_json: bool) -> None:
+def _ls(root: Path | None, *, as_json: bool, quiet: bool) -> None:
     from hfmirror import settings
     from hfmirror.cli import table
     from hfmirror.mirror import Mirror
 
-    shelf = list(Mirror(settings.current(root)).shelf())
+    shelf = list(Mirror.open(settings.current(root)).shelf())
     if as_json:
         print(json.dumps([document(held) for held in shelf], ensure_ascii=False))  # noqa: T201 - the command's answer
+        return
+    if not shelf and quiet:
         return
     if not shelf:
         say("nothing is here yet; begin with: hfmirror pull google-bert/bert-base-chinese")

@@ -16,4 +16,4 @@ Exclude = Annotated[list[str] | None, typer.Option("--exclude", help="No files t
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 Root = Annotated[Path | None, typer.Option("--root", help="The store's folder; default: HFMIRROR_HOME.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, words for people on stderr.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and what was asked for.")]

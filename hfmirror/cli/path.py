@@ -8,7 +8,7 @@ import typer
 
 from hfmirror.cli import scripted
 from hfmirror.cli.exits import guarded
-from hfmirror.cli.options import Json, Revision, Root
+from hfmirror.cli.options import Json, Quiet, Revision, Root
 
 
 def command(
@@ -19,6 +19,7 @@ def command(
     revision: Revision = None,
     root: Root = None,
     as_json: Json = False,
+    quiet: Quiet = False,  # noqa: ARG001 - there is nothing else to say; scripts may pass it everywhere
 ) -> int:
     """Print where a repo, or a file of it, lies on this disk. Asks no network.
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hfmirror.cli.exits import guarded
+from hfmirror.cli.exits import guarded, tell
 from hfmirror.cli.options import DryRun, Exclude, Include, Json, Quiet, Revision, Root
-from hfmirror.errors import UsageError
+from hfmirror.cli.watching import watching
+from hfmirror.errors import MirrorError, UsageError
 
 if TYPE_CHECKING:
-    from hfmirror.model import Selection
+    from hfmirror.cli.watching import Display
+    from hfmirror.mirror import Mirror
+    from hfmirror.model import RepoId, Selection
     from hfmirror.transfer.desk import Manner
 
 
@@ -40,45 +44,66 @@ def command(
     from hfmirror.model import Selection
     from hfmirror.transfer.desk import Manner
 
-    selection = Selection(tuple(include or ()), tuple(exclude or ()))
-    manner = Manner(connections, patience)
-
-    def work() -> None:
-        if not repos:
-            raise UsageError(
-                "name at least one repo to pull", "for instance: hfmirror pull google-bert/bert-base-chinese"
-            )
-        for text in repos:
-            _pull(
-                text, revision, selection, manner, local_dir, dry_run=dry_run, root=root, as_json=as_json, quiet=quiet
-            )
-
-    return guarded(work, as_json=as_json)
+    order = Order(
+        repos or [],
+        revision,
+        Selection(tuple(include or ()), tuple(exclude or ())),
+        Manner(connections, patience),
+        local_dir,
+        dry_run,
+    )
+    return guarded(lambda: _pull_all(order, root, as_json=as_json, quiet=quiet), as_json=as_json)
 
 
-def _pull(
-    text: str,
-    revision: str | None,
-    selection: Selection,
-    manner: Manner,
-    local_dir: Path | None,
-    *,
-    dry_run: bool,
-    root: Path | None,
-    as_json: bool,
-    quiet: bool,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the words of the command ask for."""
+
+    repos: list[str]
+    revision: str | None
+    selection: Selection
+    manner: Manner
+    local_dir: Path | None
+    dry_run: bool
+
+
+def _pull_all(order: Order, root: Path | None, *, as_json: bool, quiet: bool) -> int:
+    """Pull each repo, whatever became of the others; the exit code of the first kind of failure in the table."""
     from hfmirror import settings
-    from hfmirror.cli.watching import watching
+    from hfmirror.errors import first_by_table
     from hfmirror.mirror import Mirror
+
+    wanted = _parsed(order)
+    mirror = Mirror.open(settings.current(root))
+    failures: list[MirrorError] = []
+    for repo, revision in wanted:
+        try:
+            with watching(as_json=as_json, quiet=quiet) as watch:
+                _pull(mirror, repo, revision, order, watch)
+        except MirrorError as error:
+            tell(error, as_json=as_json)
+            failures.append(error)
+    return first_by_table(failures).exit_code if failures else 0
+
+
+def _parsed(order: Order) -> list[tuple[RepoId, str]]:
+    """The repos and revisions that are meant. Raises UsageError before anything is asked or fetched."""
     from hfmirror.words import parse
 
-    repo, wanted = parse(text, revision)
-    mirror = Mirror(settings.current(root))
-    with watching(as_json=as_json, quiet=quiet) as watch:
-        if dry_run:
-            mirror.plan(repo, wanted, selection, manner, watch)
-            return
-        plan = mirror.pull(repo, wanted, selection, manner, watch)
-        where = mirror.put(plan, local_dir) if local_dir else mirror.view.snapshot(repo, plan.pin.commit)
-        watch.done(plan, where)
+    if not order.repos:
+        raise UsageError("name at least one repo to pull", "for instance: hfmirror pull google-bert/bert-base-chinese")
+    if order.local_dir is not None and len(order.repos) > 1:
+        raise UsageError("--local-dir takes one repo: two would overwrite each other's files", "pull them one by one")
+    pattern = next((text for text in order.repos if "*" in text), None)
+    if pattern is not None:
+        raise UsageError(f"{pattern!r} is a pattern, not a repo", f"repeat the option: --include '{pattern}'")
+    return [parse(text, order.revision) for text in order.repos]
+
+
+def _pull(mirror: Mirror, repo: RepoId, revision: str, order: Order, watch: Display) -> None:
+    if order.dry_run:
+        mirror.plan(repo, revision, order.selection, order.manner, watch)
+        return
+    plan = mirror.pull(repo, revision, order.selection, order.manner, watch)
+    where = mirror.view.snapshot(repo, plan.pin.commit)
+    watch.done(plan, mirror.put(plan, order.local_dir) if order.local_dir else where)

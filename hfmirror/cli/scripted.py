@@ -19,7 +19,7 @@ def path(
     from hfmirror.mirror import Mirror
     from hfmirror.words import parse
 
-    mirror = Mirror(settings.current(Path(root) if root else None))
+    mirror = Mirror.open(settings.current(Path(root) if root else None))
     found = mirror.view.folder if repo is None else mirror.path(*parse(repo, revision), file)
     print(json.dumps({"path": str(found)}, ensure_ascii=False) if as_json else found)  # noqa: T201 - the command's answer
 

@@ -66,7 +66,7 @@ def announced(plan: Plan) -> str:
 
 def noteworthy(event: Event) -> str:
     """What a person should be told of an event; empty for most."""
-    if isinstance(event, Waiting):
+    if isinstance(event, Waiting) and event.seconds:
         return (
             f"{event.error}; trying again in {event.seconds:.0f} s"
             if event.seconds >= 1

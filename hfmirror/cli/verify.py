@@ -33,7 +33,7 @@ def _verify(texts: list[str], root: Path | None, *, as_json: bool, quiet: bool) 
     from hfmirror.mirror import Mirror
     from hfmirror.words import parse_repo
 
-    mirror = Mirror(settings.current(root))
+    mirror = Mirror.open(settings.current(root))
     repos = [parse_repo(text)[0] for text in texts]
     for repo in repos:
         if not any(mirror.store.pins_of(repo)):

@@ -12,7 +12,7 @@ from urllib.parse import urljoin
 
 import pycurl
 
-from hfmirror.errors import MirrorError, ProtocolError, TimedOut, Unexpected, Unreachable
+from hfmirror.errors import MirrorError, ProtocolError, TimedOut, Unexpected, Unreachable, Untrusted
 from hfmirror.sources import reply
 from hfmirror.sources.http import CONNECT_S, HOPS, REDIRECTS, USER_AGENT, origin
 from hfmirror.sources.hub import ERROR_TEXT, HubSource
@@ -26,7 +26,7 @@ MOST = 16 * 2**10  # bytes libcurl hands over at once, whatever it reads (CURL_M
 BLOCK_S = 0.2  # seconds after which fewer are passed on, too
 LOOK_S = 0.05  # seconds until the book is looked at again though no connection has stirred
 IDLE_S = 0.5  # the same while nothing is in flight
-_NO_NAME = {pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_RESOLVE_PROXY}
+_NO_NAME = {pycurl.E_COULDNT_RESOLVE_HOST}
 _NO_TRUST = {pycurl.E_SSL_CONNECT_ERROR, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE}
 
 
@@ -231,8 +231,10 @@ class Transfer:
             return TimedOut(place, "no byte for too long")
         if code == pycurl.E_UNSUPPORTED_PROTOCOL:
             return ProtocolError(self._source.name, f"it redirects to {place}, which no Hub would")
+        if code in _NO_TRUST:
+            return Untrusted(place, f"no trusted TLS connection ({said})")
         if code != pycurl.E_OK:
-            return Unreachable(place, _why(code, said))
+            return Unreachable(place, _why(code))
         if self._status in REDIRECTS:
             return ProtocolError(self._source.name, f"more than {HOPS} redirects for {self._asked.path}")
         if self._status in (200, 206):
@@ -262,11 +264,11 @@ class Transfer:
         return None
 
 
-def _why(code: int, said: str) -> str:
+def _why(code: int) -> str:
     if code in _NO_NAME:
         return "the name cannot be looked up (no network, or no DNS)"
-    if code in _NO_TRUST:
-        return f"no trusted TLS connection ({said})"
+    if code in (pycurl.E_COULDNT_RESOLVE_PROXY, getattr(pycurl, "E_PROXY", 97)):
+        return "the proxy cannot be reached or refuses"
     if code == pycurl.E_COULDNT_CONNECT:
         return "no connection"
     return "the connection broke off"

@@ -6,6 +6,7 @@ to the pool itself, which costs a third of the processor time of a whole `reques
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -28,7 +29,7 @@ from urllib3.exceptions import HTTPError, IncompleteRead, NameResolutionError, N
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
 from hfmirror._version import __version__
-from hfmirror.errors import MirrorError, ProtocolError, TimedOut, Unreachable, UsageError
+from hfmirror.errors import MirrorError, ProtocolError, TimedOut, Unreachable, Untrusted, UsageError
 from hfmirror.settings import STALL_S
 from hfmirror.sources.reply import Headers
 
@@ -201,6 +202,7 @@ class Http:
                 headers={"User-Agent": USER_AGENT, "Accept": "*/*", **route.headers, **headers},
                 redirect=False,
                 retries=False,
+                assert_same_host=False,  # a proxy is asked for whole addresses
                 preload_content=False,
                 decode_content=False,
                 timeout=self._timeout,
@@ -220,7 +222,7 @@ class Http:
         place = origin(url)
         settings = self._session.merge_environment_settings(place, {}, None, None, None)
         verify = settings["verify"]
-        bundle = verify if isinstance(verify, str) else where()
+        bundle = verify if isinstance(verify, str) else os.environ.get("SSL_CERT_FILE") or where()
         return Way(select_proxy(place, settings["proxies"]) or "", bundle)
 
     def _open_route(self, place: str) -> Route:
@@ -270,6 +272,8 @@ def translated(place: str) -> Iterator[None]:
         if isinstance(error, NewConnectionError):
             raise Unreachable(place, _why(error)) from error
         raise TimedOut(place, "no byte for too long") from error
+    except SSLError as error:
+        raise Untrusted(place, f"no trusted TLS connection ({error.args[0] if error.args else error})") from error
     except InvalidSchema as error:
         if "SOCKS" in str(error):
             raise UsageError("a SOCKS proxy needs PySocks", "pip install 'hfmirror-cli[socks]'") from None
@@ -286,8 +290,6 @@ def _why(error: BaseException) -> str:
         return "the name cannot be looked up (no network, or no DNS)"
     if isinstance(error, ProxyError):
         return "the proxy cannot be reached or refuses"
-    if isinstance(error, SSLError):
-        return f"no trusted TLS connection ({error.args[0] if error.args else error})"
     if isinstance(error, NewConnectionError):
         return "no connection (" + str(error).rpartition(": ")[2].strip() + ")"
     return "the connection broke off" + (f" ({type(error).__name__})" if not isinstance(error, HTTPError) else "")

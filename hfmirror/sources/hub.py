@@ -66,6 +66,8 @@ class HubSource:
         sha = about.get("sha")
         if not isinstance(sha, str):
             raise ProtocolError(self.name, "its description of a repo names no commit")
+        if not is_commit(sha):
+            raise ProtocolError(self.name, f"it names {sha[:60]!r} as a commit")
         if is_commit(revision) and sha != revision:
             raise ProtocolError(self.name, f"asked for the commit {revision}, it answers with {sha}")
         known_as = about.get("id")
@@ -135,7 +137,7 @@ class HubSource:
     def _object(self, url: str, asked: reply.Asked) -> dict[str, Any]:
         document, _ = self._json(url, asked)
         if not isinstance(document, dict):
-            raise Unavailable(self.name, "answered a question about a repo with something else")
+            raise ProtocolError(self.name, "it answers a question about a repo with something else")
         if "sha" not in document and isinstance(document.get("error"), str):
             raise Unavailable(self.name, f"answers: {document['error'][:200]}")
         return document

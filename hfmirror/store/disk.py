@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,19 +52,26 @@ class DiskStore:
 
     # -- setting up ---------------------------------------------------------------------------
 
+    def check(self) -> bool:
+        """Whether there is a store here yet. Touches nothing. Raises StoreTooNew, StoreError."""
+        text = files.read_text(self.layout.format)
+        if text is not None:
+            codec.check_store(text, str(self.layout.format))
+        return text is not None
+
     def prepare(self) -> None:
         """Make the root fit for writing, or find that it is. Raises StoreTooNew, StoreError."""
-        text = files.read_text(self.layout.format)
-        if text is None:
-            document = {"format": codec.FORMAT, "name": "hfmirror", "id": str(uuid.uuid4())}
-            self.drafts.publish_text(self.layout.format, codec.dump(document))
-        else:
-            codec.load(text, str(self.layout.format))
+        if not self.check():
+            self.drafts.publish_text(self.layout.format, codec.store_text(str(uuid.uuid4())))
         files.ensure_folder(self.layout.incoming)
         self.drafts.sweep()
         for digest, owner, folder in self._intakes():
             if self.has(digest) and locks.is_dead(owner, folder):
                 files.remove_folder(folder)  # it was sealed, and its writer died before it had tidied up
+
+    def case_blind(self) -> bool:
+        """Whether this disk takes `a` and `A` for one name."""
+        return os.name == "nt" or self.drafts.case_blind()
 
     def locks_exclude(self) -> bool:
         """Whether locks keep others out on this disk; asked of the disk once."""
@@ -247,13 +254,12 @@ class DiskStore:
             path = self.layout.pin(pin.repo, pin.commit)
             text = files.read_text(path)
             old = None if text is None else codec.load(text, str(path))
-            if old is None or pin not in codec.pins_of(old, str(path)):
-                self.drafts.publish_text(path, codec.dump(codec.with_pin(old, pin, _now())))
+            self.drafts.publish_text(path, codec.dump(codec.with_pin(old, pin, _now())))
 
     def _keep_manifest(self, manifest: Manifest) -> None:
         repo, commit = manifest.repo, manifest.commit
         whole = self.layout.manifest(repo, commit)
-        if whole.exists():
+        if whole.exists() and self._readable(repo, commit):
             return
         if manifest.reach == EVERYTHING:
             self.drafts.publish_text(whole, codec.manifest_text(manifest))
@@ -262,8 +268,15 @@ class DiskStore:
         path = self.layout.partial_manifest(repo, commit)
         text = files.read_text(path)
         if text is not None:
-            manifest = codec.manifest_of(text, str(path)).joined(manifest)
+            with suppress(BadManifest):
+                manifest = codec.manifest_of(text, str(path)).joined(manifest)
         self.drafts.publish_text(path, codec.manifest_text(manifest))
+
+    def _readable(self, repo: RepoId, commit: CommitId) -> bool:
+        try:
+            return self.manifest(repo, commit).reach == EVERYTHING
+        except (BadManifest, NotHere):
+            return False
 
     def publish(self, pin: Pin, head: Head) -> None:
         """Point the pin's revision at its commit."""

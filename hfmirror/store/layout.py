@@ -1,7 +1,7 @@
 """Where everything lies under a store's root. Pure; every path of the store is built here.
 
     <root>/                                     HFMIRROR_HOME
-    ├── format.json                             {"format": 1, "id": "…"}
+    ├── format.json                             {"format": "hfmirror", "version": 1, "id": "…"}
     ├── objects/<algorithm>/<2>/<hex>           0444; the name is the proof
     ├── manifests/<repo>/<commit>.json          immutable; `<commit>.partial.json` covers a part only
     ├── pins/<repo>/<commit>.json               what ought to be here

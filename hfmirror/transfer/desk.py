@@ -343,7 +343,9 @@ class Desk:
                 self._leave_to_others(order.entry)
         elif not error.retryable:
             self._give_up(error)
-        elif not order.got:
+        elif order.got:
+            events.append(Waiting(error, 0.0))
+        else:
             self._pause(error, events)
 
     def _pause(self, error: MirrorError, events: list[Event]) -> None:

@@ -64,7 +64,7 @@ class Waiting:
     """Something went wrong that may pass; it will be tried again."""
 
     error: MirrorError
-    seconds: float
+    seconds: float  # 0 when bytes had come since the last time: then it goes on at once
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,13 +38,16 @@ class Plan:
         return sum(entry.size for entry in self.lacking)
 
 
-def plan_pull(pin: Pin, head: Head, manifest: Manifest, store: Store, *, case_blind: bool) -> Plan:
+def plan_pull(pin: Pin, head: Head, manifest: Manifest, store: Store) -> Plan:
     """What `pin` needs that `store` lacks. Raises NothingMatches, UnsafePath."""
     selected = tuple(pin.selection.of(manifest))
     if not selected and (pin.selection.include or pin.selection.exclude):
         examples = tuple(entry.path for entry in manifest.entries[:EXAMPLES])
         raise NothingMatches(pin.repo, str(pin.selection), examples)
-    _refuse_unholdable(selected, case_blind=case_blind)
+    for entry in selected:
+        why = unholdable(entry.path)
+        if why:
+            raise UnsafePath(entry.path, why)
     return Plan(pin, head, manifest, selected, missing(selected, store))
 
 
@@ -54,11 +57,8 @@ def missing(entries: Iterable[Entry], store: Store) -> tuple[Entry, ...]:
     return tuple(sorted(lacking.values(), key=lambda entry: (-entry.size, entry.path)))
 
 
-def _refuse_unholdable(entries: Iterable[Entry], *, case_blind: bool) -> None:
-    for entry in entries:
-        why = unholdable(entry.path)
-        if why:
-            raise UnsafePath(entry.path, why)
-    clash = case_clash(entry.path for entry in entries) if case_blind else None
+def refuse_clashes(entries: Iterable[Entry]) -> None:
+    """Refuse names that a case-blind disk takes for one. Raises UnsafePath."""
+    clash = case_clash(entry.path for entry in entries)
     if clash is not None:
         raise UnsafePath(clash[1], f"this disk takes it for {clash[0]!r}")

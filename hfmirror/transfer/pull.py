@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hfmirror.errors import NotHere, Unavailable
+from hfmirror.errors import BadManifest, NotHere, Unavailable
 from hfmirror.model import Head, Pin, is_commit
 from hfmirror.transfer.events import Asking, Listed, Planned, Stale
 from hfmirror.transfer.fetch import fetch
 from hfmirror.transfer.patience import Patience, patiently
-from hfmirror.transfer.plan import Plan, missing, plan_pull
+from hfmirror.transfer.plan import Plan, missing, plan_pull, refuse_clashes
 
 if TYPE_CHECKING:
     from hfmirror.model import Manifest, RepoId, Selection
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 class Pull:
     """One repo's way from a source into a store, in steps that can be looked at."""
 
-    def __init__(self, source: Source, store: Store, manner: Manner, watch: Watcher, *, case_blind: bool) -> None:
+    def __init__(self, source: Source, store: Store, manner: Manner, watch: Watcher) -> None:
         self._source, self._store, self._manner, self._watch = source, store, manner, watch
-        self._case_blind = case_blind
 
     def plan(self, repo: RepoId, revision: str, selection: Selection) -> Plan:
         """Decide what to fetch: one request for the name, one for the listing if it is not known.
@@ -45,7 +44,7 @@ class Pull:
             head = self._patiently_resolved(repo, revision, error)
         manifest = self._manifest(repo, head, selection)
         pin = Pin(repo, head.commit, revision, selection)
-        return self._decided(plan_pull(pin, head, manifest, self._store, case_blind=self._case_blind))
+        return self._decided(plan_pull(pin, head, manifest, self._store))
 
     def _decided(self, plan: Plan) -> Plan:
         self._watch(Listed(plan.manifest))
@@ -67,21 +66,23 @@ class Pull:
         try:
             head = self._store.resolve(repo, revision)
             manifest = self._store.manifest(repo, head.commit, selection)
-        except NotHere:
+        except (NotHere, BadManifest):
             return None
         pin = Pin(repo, head.commit, revision, selection)
-        return plan_pull(pin, head, manifest, self._store, case_blind=self._case_blind)
+        return plan_pull(pin, head, manifest, self._store)
 
     def _manifest(self, repo: RepoId, head: Head, selection: Selection) -> Manifest:
         try:
             return self._store.manifest(repo, head.commit, selection)
-        except NotHere:
+        except (NotHere, BadManifest):
             pass
         patience = Patience(self._manner.patience_s)
         return patiently(lambda: self._source.manifest(repo, head.commit, selection), patience, self._watch)
 
     def carry_out(self, plan: Plan) -> None:
-        """Pin, fetch, publish. Raises what `fetch` raises, and DiskFull before the first byte."""
+        """Pin, fetch, publish. Raises what `fetch` raises, UnsafePath, and DiskFull before the first byte."""
+        if self._store.case_blind():
+            refuse_clashes(plan.selected)
         self._store.keep(plan.pin, plan.manifest)
         plan = replace(plan, lacking=missing(plan.selected, self._store))  # gc may have run until the pin stood
         if plan.lacking:

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from hfmirror.ports import HasPath
     from hfmirror.store.drafts import Drafts
 
-_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n"  # https://bford.info/cachedir/
-_TAG += "# This cache is laid out by hfmirror and can be rebuilt from its store.\n"
-
 
 class HubCache:
     """One cache folder, shown from one store."""
@@ -51,7 +48,6 @@ class HubCache:
         beyond plain hard links. Raises NotHere, LinkImpossible, DiskFull.
         """
         home, snapshot = self.home(pin.repo), self.snapshot(pin.repo, pin.commit)
-        self._tag()
         ways: set[str] = set()
         known: set[str] = set()
         for folder in (home / "blobs", snapshot, home / "refs"):
@@ -71,11 +67,6 @@ class HubCache:
         ref = self.home(repo) / "refs" / revision
         if files.read_text(ref) != commit:
             self._drafts.publish_text(ref, commit, durable=False)
-
-    def _tag(self) -> None:
-        tag = self.folder / "CACHEDIR.TAG"
-        if not tag.exists():
-            self._drafts.publish_text(tag, _TAG, durable=False)
 
     def _show_file(self, home: str, snapshot: str, entry: Entry, known: set[str]) -> set[str]:
         """Lay out one file; the ways of linking that were needed."""

@@ -25,6 +25,7 @@ SAMPLES: list[MirrorError] = [
     errors.RateLimited("hub", 7.0),
     errors.RateLimited("hub", None),
     errors.Intercepted("hub", "a page"),
+    errors.Untrusted("hub", "no trusted TLS connection"),
     errors.LinkExpired("cdn", "403"),
     errors.RangesIgnored("hub"),
     errors.OutOfPatience("hub", "503", 900.0, 10, 20),
@@ -77,7 +78,7 @@ def test_every_error_is_a_sentence_on_one_line(error: MirrorError) -> None:
 
 def test_only_what_may_pass_is_worth_trying_again() -> None:
     assert {kind for kind in CLASSES if kind.retryable} == {
-        kind for kind in CLASSES if issubclass(kind, errors.Unavailable)
+        kind for kind in CLASSES if issubclass(kind, errors.Unavailable) and kind is not errors.Untrusted
     }
 
 

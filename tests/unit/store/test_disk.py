@@ -40,7 +40,7 @@ def test_making_a_store_touches_nothing(tmp_path: Path) -> None:
 
 
 def test_a_store_of_a_later_format_is_refused_with_the_number(store: DiskStore) -> None:
-    store.layout.format.write_text(json.dumps({"format": 99}), encoding="utf-8")
+    store.layout.format.write_text(json.dumps({"format": "hfmirror", "version": 99}), encoding="utf-8")
     with pytest.raises(StoreTooNew) as caught:
         store.prepare()
     assert caught.value.version == 99

@@ -144,8 +144,9 @@ def test_a_break_after_new_bytes_is_tried_again_at_once_and_one_without_after_a_
         end(fill(at.order(), BIG, stop=10), CUT)
         end(at.order(), CUT)
         assert at.none_due()
-        (waiting,) = at.said(Waiting)
-        at.clock.now += waiting.seconds + 0.001
+        at_once, paused = at.said(Waiting)
+        assert at_once.seconds == 0 < paused.seconds
+        at.clock.now += paused.seconds + 0.001
         assert at.order().span.start == 10
 
 

@@ -14,7 +14,7 @@ from hfmirror.store.disk import DiskStore
 from hfmirror.transfer import patience
 from hfmirror.transfer.desk import Manner
 from hfmirror.transfer.events import Planned, Stale, silent
-from hfmirror.transfer.plan import missing, plan_pull
+from hfmirror.transfer.plan import missing, plan_pull, refuse_clashes
 from hfmirror.transfer.pull import Pull
 from tests.contracts.scene import FILES, TINY, data_of, entry, manifest, publish
 
@@ -45,7 +45,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 def pull_of(hub: HubSimulator, store: DiskStore, patience_s: float = 5.0, events: list[Event] | None = None) -> Pull:
     """A pull that gives up soon."""
     watch = silent if events is None else events.append
-    return Pull(hub, store, Manner(patience_s=patience_s), watch, case_blind=False)
+    return Pull(hub, store, Manner(patience_s=patience_s), watch)
 
 
 def pull(hub: HubSimulator, store: DiskStore, selection: Selection = ALL, revision: str = "main") -> None:
@@ -174,19 +174,20 @@ def test_names_of_devices_are_refused_unless_left_out(store: DiskStore, path: st
     listing = manifest([entry(b"a", path), entry(b"b", "good.txt")])
     pin, head = Pin(listing.repo, listing.commit, "main"), Head(listing.commit)
     with pytest.raises(UnsafePath) as caught:
-        plan_pull(pin, head, listing, store, case_blind=False)
+        plan_pull(pin, head, listing, store)
     assert caught.value.path == path
     without = replace(pin, selection=Selection(exclude=(path,)))
-    assert len(plan_pull(without, head, listing, store, case_blind=False).selected) == 1
+    assert len(plan_pull(without, head, listing, store).selected) == 1
 
 
 @pytest.mark.parametrize("pair", [("a", "A"), ("sub/x", "SUB/y"), ("straße", "STRASSE"), ("é.txt", "É.txt")])
 def test_names_that_clash_are_refused_where_case_is_not_told_apart(store: DiskStore, pair: tuple[str, str]) -> None:
     listing = manifest([entry(b"1", pair[0]), entry(b"2", pair[1])])
     pin, head = Pin(listing.repo, listing.commit, "main"), Head(listing.commit)
+    plan = plan_pull(pin, head, listing, store)
+    assert len(plan.selected) == 2, "where case is told apart"
     with pytest.raises(UnsafePath):
-        plan_pull(pin, head, listing, store, case_blind=True)
-    assert len(plan_pull(pin, head, listing, store, case_blind=False).selected) == 2
+        refuse_clashes(plan.selected)
 
 
 def test_the_largest_comes_first_and_one_content_once(store: DiskStore) -> None:

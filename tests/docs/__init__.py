@@ -1,0 +1,1 @@
+"""The documents are tests: what they name exists, and what they show runs."""
