@@ -305,18 +305,6 @@ class DigestMismatch(IntegrityError):
         return "the bytes were thrown away; run the command again, over another network if it repeats"
 
 
-class SizeMismatch(IntegrityError):
-    """A body has another length than its manifest says."""
-
-    def __init__(self, path: str, wanted: int, actual: int, source: str = "") -> None:
-        super().__init__(path, wanted, actual, source)
-        self.path, self.wanted, self.actual, self.source = path, wanted, actual, source
-
-    def __str__(self) -> str:
-        origin = f" from {self.source}" if self.source else ""
-        return f"{self.path}{origin} has {self.actual} bytes instead of {self.wanted}"
-
-
 class DamagedObject(IntegrityError):
     """Stored objects no longer hash to their names."""
 

@@ -31,7 +31,6 @@ SAMPLES: list[MirrorError] = [
     errors.OutOfPatience("hub", "503", 900.0, 10, 20),
     errors.NotHere("acme/x"),
     errors.DigestMismatch("a.bin", "sha256:0", "sha256:1", "hub"),
-    errors.SizeMismatch("a.bin", 1, 2, "hub"),
     errors.DamagedObject(1, 2),
     errors.UnsafePath("../x", "it leaves"),
     errors.BadManifest("here", "is no JSON"),
