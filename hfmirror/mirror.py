@@ -17,7 +17,7 @@ from hfmirror.view import local
 from hfmirror.view.hfcache import HubCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from hfmirror.model import CommitId, Digest, Entry, Pin, RepoId, Selection
     from hfmirror.settings import Settings
@@ -149,12 +149,12 @@ class Mirror:
 
     # -- care ---------------------------------------------------------------------------------
 
-    def verify(self, repos: Iterable[RepoId] = ()) -> Iterator[verify.Finding]:
+    def verify(self, repos: Sequence[RepoId] = ()) -> Iterator[verify.Finding]:
         """Hash again everything here, or what is wanted of these repos; set aside what is damaged."""
         pins = [pin for repo in repos for pin in self.store.pins_of(repo)]
-        digests = sets.wanted(self.store, pins) if pins else self.store.objects()
+        digests = sets.wanted(self.store, pins) if repos else self.store.objects()
         for finding in verify.verify(self.store, digests):
-            if not finding.sound:
+            if not finding.sound and finding.actual:  # what could not be read may be sound
                 self._withdraw(finding.digest)
             yield finding
 
@@ -209,6 +209,8 @@ def _token_of_the_hub() -> Callable[[], str | None]:
 
 def _look_up_token() -> str | None:
     """What the official client would send. It is imported, for 50 ms and for good, only if it may know one."""
+    if os.environ.get("HF_HUB_DISABLE_IMPLICIT_TOKEN", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        return None
     told = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN")
     if told and told.strip():
         return told.strip()

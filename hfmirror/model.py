@@ -288,7 +288,8 @@ class Selection:
                 folders.add(fixed.rpartition("/")[0])
         if not self.include or "" in folders:
             return EVERYTHING
-        return Reach(tuple(sorted(folders)), tuple(sorted(paths)))
+        outer = {folder for folder in folders if not any(folder.startswith(f"{other}/") for other in folders)}
+        return Reach(tuple(sorted(outer)), tuple(sorted(paths)))
 
     def __str__(self) -> str:
         words = [*self.include, *(f"not {pattern}" for pattern in self.exclude)]

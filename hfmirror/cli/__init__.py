@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 
 def main() -> None:
     """The command. What scripts call in loops answers before anything heavy is imported."""
     from hfmirror.cli import quick
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name the terminal cannot show is no reason to fail
     code = quick.run(sys.argv[1:])
     if code is None:
         from hfmirror.cli import app

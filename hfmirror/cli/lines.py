@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -65,12 +66,14 @@ class JsonLines:
 
     def __init__(self) -> None:
         self._tally, self._last = Tally(), 0.0
+        self._lock = threading.Lock()  # one object a line, whichever thread it comes from
 
     def __call__(self, event: Event) -> None:
         self._tally.count(event)
-        document = self._document(event)
-        if document:
-            print(json.dumps(document, ensure_ascii=False), flush=True)  # noqa: T201 - the command's answer
+        with self._lock:
+            document = self._document(event)
+            if document:
+                print(json.dumps(document, ensure_ascii=False), flush=True)  # noqa: T201 - the command's answer
 
     def _document(self, event: Event) -> dict[str, Any] | None:
         if isinstance(event, Planned):

@@ -44,7 +44,7 @@ def command(
     from hfmirror.model import Selection
     from hfmirror.transfer.desk import Manner
 
-    order = Order(
+    wish = Wish(
         repos or [],
         revision,
         Selection(tuple(include or ()), tuple(exclude or ())),
@@ -52,11 +52,11 @@ def command(
         local_dir,
         dry_run,
     )
-    return guarded(lambda: _pull_all(order, root, as_json=as_json, quiet=quiet), as_json=as_json)
+    return guarded(lambda: _pull_all(wish, root, as_json=as_json, quiet=quiet), as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Wish:
     """What the words of the command ask for."""
 
     repos: list[str]
@@ -67,43 +67,43 @@ class Order:
     dry_run: bool
 
 
-def _pull_all(order: Order, root: Path | None, *, as_json: bool, quiet: bool) -> int:
+def _pull_all(wish: Wish, root: Path | None, *, as_json: bool, quiet: bool) -> int:
     """Pull each repo, whatever became of the others; the exit code of the first kind of failure in the table."""
     from hfmirror import settings
     from hfmirror.errors import first_by_table
     from hfmirror.mirror import Mirror
 
-    wanted = _parsed(order)
+    wanted = _parsed(wish)
     mirror = Mirror.open(settings.current(root))
     failures: list[MirrorError] = []
     for repo, revision in wanted:
         try:
             with watching(as_json=as_json, quiet=quiet) as watch:
-                _pull(mirror, repo, revision, order, watch)
+                _pull(mirror, repo, revision, wish, watch)
         except MirrorError as error:
             tell(error, as_json=as_json)
             failures.append(error)
     return first_by_table(failures).exit_code if failures else 0
 
 
-def _parsed(order: Order) -> list[tuple[RepoId, str]]:
+def _parsed(wish: Wish) -> list[tuple[RepoId, str]]:
     """The repos and revisions that are meant. Raises UsageError before anything is asked or fetched."""
     from hfmirror.words import parse
 
-    if not order.repos:
+    if not wish.repos:
         raise UsageError("name at least one repo to pull", "for instance: hfmirror pull google-bert/bert-base-chinese")
-    if order.local_dir is not None and len(order.repos) > 1:
+    if wish.local_dir is not None and len(wish.repos) > 1:
         raise UsageError("--local-dir takes one repo: two would overwrite each other's files", "pull them one by one")
-    pattern = next((text for text in order.repos if "*" in text), None)
+    pattern = next((text for text in wish.repos if "*" in text), None)
     if pattern is not None:
         raise UsageError(f"{pattern!r} is a pattern, not a repo", f"repeat the option: --include '{pattern}'")
-    return [parse(text, order.revision) for text in order.repos]
+    return [parse(text, wish.revision) for text in wish.repos]
 
 
-def _pull(mirror: Mirror, repo: RepoId, revision: str, order: Order, watch: Display) -> None:
-    if order.dry_run:
-        mirror.plan(repo, revision, order.selection, order.manner, watch)
+def _pull(mirror: Mirror, repo: RepoId, revision: str, wish: Wish, watch: Display) -> None:
+    if wish.dry_run:
+        mirror.plan(repo, revision, wish.selection, wish.manner, watch)
         return
-    plan = mirror.pull(repo, revision, order.selection, order.manner, watch)
+    plan = mirror.pull(repo, revision, wish.selection, wish.manner, watch)
     where = mirror.view.snapshot(repo, plan.pin.commit)
-    watch.done(plan, mirror.put(plan, order.local_dir) if order.local_dir else where)
+    watch.done(plan, mirror.put(plan, wish.local_dir) if wish.local_dir else where)

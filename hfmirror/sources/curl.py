@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
 
 import pycurl
 
@@ -27,7 +26,7 @@ BLOCK_S = 0.2  # seconds after which fewer are passed on, too
 LOOK_S = 0.05  # seconds until the book is looked at again though no connection has stirred
 IDLE_S = 0.5  # the same while nothing is in flight
 _NO_NAME = {pycurl.E_COULDNT_RESOLVE_HOST}
-_NO_TRUST = {pycurl.E_SSL_CONNECT_ERROR, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE}
+_NO_TRUST = {pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE}
 
 
 class CurlHubSource(HubSource):
@@ -134,6 +133,7 @@ class Transfer:
         self._refusal: list[bytes] = []
         self._error: MirrorError | None = None
         self._enough = False
+        self._cut = False  # a refusal so long that the rest of it is not read
         self._gathered, self._passed_on = 0, time.monotonic()
         if origin(url) != self._place:
             self._place = origin(url)
@@ -158,9 +158,9 @@ class Transfer:
         """Bytes of a body. Any answer but None ends the transfer."""
         try:
             if self._status not in (200, 206):
-                if sum(map(len, self._refusal)) < ERROR_TEXT:
-                    self._refusal.append(data)
-                return None
+                self._refusal.append(data)
+                self._cut = sum(map(len, self._refusal)) > ERROR_TEXT
+                return -1 if self._cut else None
             if self._reading is None:
                 self._open()
             if not self._gather(data):
@@ -188,7 +188,7 @@ class Transfer:
             return True
         block, self._gathered = self._block[: self._gathered], 0
         self._passed_on = time.monotonic()
-        return self._order.take(self._reading.plain(block))
+        return all(self._order.take(piece) for piece in self._reading.plain(block))
 
     def _open(self) -> None:
         """The answer is a 200 or 206: see how it is to be read."""
@@ -207,16 +207,23 @@ class Transfer:
     # -- after the transfer ---------------------------------------------------------------------
 
     def over(self, code: int, said: str) -> bool:
-        """The request is done with with the request. False: a redirect, to be sent on its way again."""
+        """The request is over. False: a redirect, to be sent on its way again."""
+        code = pycurl.E_OK if self._cut else code
         if self._reading is None:
             self._headers = self._parsed()
         location = self._headers.get("location")
         if code == pycurl.E_OK and self._status in REDIRECTS and location and self._hops < HOPS:
             self._hops += 1
-            self._request(urljoin(self.url, location))
+            try:
+                self._request(reply.onward(self.url, location))
+            except MirrorError as nowhere:
+                self._order.fail(nowhere)
+                return True
             return False
         left = self._rest_passed_on()
         error = self._outcome(code, said) or left
+        if error is not None and self._reading is None:  # not even a good answer: the address may be no good any more
+            self._source.addresses.forget(self._order.manifest, self._order.entry)
         if error is None:
             self._order.done()
         else:
@@ -239,7 +246,6 @@ class Transfer:
             return ProtocolError(self._source.name, f"more than {HOPS} redirects for {self._asked.path}")
         if self._status in (200, 206):
             return self._empty_body()
-        self._source.addresses.forget(self._order.manifest, self._order.entry)
         text = b"".join(self._refusal).decode("utf-8", "replace")
         return reply.failure(
             self._status, self._headers, text, self._asked.over(foreign=self._source.is_foreign(self.url))

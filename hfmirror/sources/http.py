@@ -16,7 +16,7 @@ from functools import cached_property
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -31,7 +31,7 @@ from urllib3.exceptions import TimeoutError as Urllib3Timeout
 from hfmirror._version import __version__
 from hfmirror.errors import MirrorError, ProtocolError, TimedOut, Unreachable, Untrusted, UsageError
 from hfmirror.settings import STALL_S
-from hfmirror.sources.reply import Headers
+from hfmirror.sources.reply import Headers, onward
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 CONNECT_S = 15.0  # seconds to a connection, TLS included
 POOL = 128  # connections kept open to one origin
+LISTING = 64 * 2**20  # bytes of JSON that one answer may have; a page of a thousand files has a few hundred KB
 HOPS = 6  # redirects followed for one request
 BLOCKS = (2**14, 2**20)  # bytes per read, least and most; 64 KiB reads were measured at 0.72 of the rate of 1 MiB
 BLOCK_S = (0.005, 0.05)  # a read quicker than this may be larger, a slower one smaller: a reset loses what it read
@@ -81,7 +82,7 @@ class Answer:
     def redirect(self) -> str | None:
         """The absolute address it sends us to, or None."""
         location = self.headers.get("location")
-        return urljoin(self.url, location) if self.status in REDIRECTS and location else None
+        return onward(self.url, location) if self.status in REDIRECTS and location else None
 
     def text(self, limit: int) -> str:
         """The body as text, `limit` bytes at most, decompressed. Raises Unreachable, TimedOut."""
@@ -90,9 +91,11 @@ class Answer:
         return data.decode("utf-8", "replace")
 
     def whole(self) -> bytes:
-        """The whole body, decompressed. Raises Unreachable, TimedOut."""
+        """The whole body, decompressed. Raises Unreachable, TimedOut; ProtocolError when it is absurdly long."""
         with translated(origin(self.url)):
-            data: bytes = self._raw.read(decode_content=True)
+            data: bytes = self._raw.read(LISTING + 1, decode_content=True)
+        if len(data) > LISTING:
+            raise ProtocolError(origin(self.url), f"an answer of more than {LISTING // 2**20} MiB")
         return data
 
     def blocks(self) -> Iterator[memoryview]:
@@ -272,16 +275,23 @@ def translated(place: str) -> Iterator[None]:
         if isinstance(error, NewConnectionError):
             raise Unreachable(place, _why(error)) from error
         raise TimedOut(place, "no byte for too long") from error
-    except SSLError as error:
-        raise Untrusted(place, f"no trusted TLS connection ({error.args[0] if error.args else error})") from error
-    except InvalidSchema as error:
-        if "SOCKS" in str(error):
-            raise UsageError("a SOCKS proxy needs PySocks", "pip install 'hfmirror-cli[socks]'") from None
-        raise ProtocolError(place, f"this address cannot be reached: {error}") from error
+    except (SSLError, InvalidSchema) as error:
+        raise _not_on_these_terms(place, error) from error
     except (HTTPError, RequestException, OSError, ValueError) as error:
         if isinstance(error, MirrorError):
             raise
         raise Unreachable(place, _why(error)) from error
+
+
+def _not_on_these_terms(place: str, error: SSLError | InvalidSchema) -> MirrorError:
+    """What is wrong with the TLS or the kind of address; only a broken connection is worth trying again."""
+    if isinstance(error, InvalidSchema):
+        if "SOCKS" in str(error):
+            return UsageError("a SOCKS proxy needs PySocks", "pip install 'hfmirror-cli[socks]'")
+        return ProtocolError(place, f"this address cannot be reached: {error}")
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return Untrusted(place, f"no trusted TLS connection ({error.args[0] if error.args else error})")
+    return Unreachable(place, "the TLS connection broke off")
 
 
 def _why(error: BaseException) -> str:

@@ -8,11 +8,11 @@ Facts: huggingface_hub 2.4.0 `hf_api.py` and `file_download.py`; recorded header
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from hfmirror.errors import BadManifest, EntryNotFound, ProtocolError, Unavailable
+from hfmirror.errors import BadManifest, EntryNotFound, MirrorError, ProtocolError, Unavailable, UsageError
 from hfmirror.model import (
     EVERYTHING,
     Algorithm,
@@ -21,6 +21,7 @@ from hfmirror.model import (
     Head,
     Manifest,
     Reach,
+    RepoId,
     byte_count,
     commit_id,
     entry_path,
@@ -33,12 +34,12 @@ from hfmirror.sources.http import HOPS, Http, origin
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from hfmirror.errors import MirrorError
-    from hfmirror.model import CommitId, RepoId, Selection, Span
+    from hfmirror.model import CommitId, Selection, Span
     from hfmirror.ports import Chunk
     from hfmirror.sources.http import Answer
 
 ERROR_TEXT = 64 * 2**10  # bytes of an error's body that are read
+PAGES = 20_000  # of a listing: twenty million files
 PATHS_PER_ASK = 500  # paths in one request for single files
 
 
@@ -72,7 +73,8 @@ class HubSource:
             raise ProtocolError(self.name, f"asked for the commit {revision}, it answers with {sha}")
         known_as = about.get("id")
         if isinstance(known_as, str) and "/" in known_as:
-            self.addresses.rename(repo, known_as)
+            with suppress(UsageError):
+                self.addresses.rename(repo, RepoId.of(repo.kind, known_as).name)
         return Head(commit_id(sha), about, self.name)
 
     def manifest(self, repo: RepoId, commit: CommitId, selection: Selection) -> Manifest:
@@ -114,7 +116,11 @@ class HubSource:
     def _pages(self, url: str, asked: reply.Asked) -> Iterator[tuple[list[Any], bool]]:
         """A listing page by page: its rows, and whether more follow."""
         following: str | None = url
+        seen: set[str] = set()
         while following is not None:
+            if following in seen or len(seen) >= PAGES:
+                raise ProtocolError(self.name, "its listing does not end")
+            seen.add(following)
             page = self._pages_read.get(following) or self._rows(following, asked)
             self._pages_read[following] = page
             rows, following = page
@@ -152,7 +158,7 @@ class HubSource:
             data = answer.whole()
         try:
             return json.loads(data), answer.headers
-        except ValueError:
+        except (ValueError, RecursionError):
             kind = answer.headers.get("content-type").partition(";")[0] or "no type"
             raise reply.not_json(self.name, kind) from None
 
@@ -166,13 +172,17 @@ class HubSource:
         headers = {"Accept-Encoding": "identity"}
         if span.size < entry.size:  # the whole file is asked for plainly: some servers know no ranges
             headers["Range"] = f"bytes={span.start}-{span.stop - 1}"
-        with self._follow(url, headers, asked) as answer:
-            if answer.status not in (200, 206):
-                self.addresses.forget(manifest, entry)
-                raise self._failure(answer, asked)
-            how = reply.reading(answer.status, answer.headers, entry, span, asked)
+        with ExitStack() as stack:
+            try:
+                answer = stack.enter_context(self._follow(url, headers, asked))
+                if answer.status not in (200, 206):
+                    raise self._failure(answer, asked)
+                how = reply.reading(answer.status, answer.headers, entry, span, asked)
+            except MirrorError:
+                self.addresses.forget(manifest, entry)  # it may be no good any more: ask anew next time
+                raise
             self.addresses.learn(manifest, entry, answer.url)  # not before it has proven to be the file's
-            yield (how.plain(block) for block in answer.blocks())
+            yield (piece for block in answer.blocks() for piece in how.plain(block))
 
     # -- requests -----------------------------------------------------------------------------
 
@@ -200,7 +210,9 @@ class HubSource:
         return reply.failure(answer.status, answer.headers, answer.text(ERROR_TEXT), asked.over(foreign=foreign))
 
     def _asked(self, repo: RepoId, revision: str, path: str = "") -> reply.Asked:
-        return reply.Asked(self.name, repo, revision, path, page=f"{self._endpoint}/{repo}")
+        return reply.Asked(
+            self.name, repo, revision, path, page=f"{self._origin}{urlsplit(self._endpoint).path}/{repo}"
+        )
 
     def _api(self, repo: RepoId) -> str:
         return f"{self._endpoint}/api/{repo.kind.value}s/{self.addresses.name(repo)}"

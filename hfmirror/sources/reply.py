@@ -11,6 +11,7 @@ import re
 import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+from urllib.parse import quote, urljoin, urlsplit
 
 from hfmirror.errors import (
     AccessDenied,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from hfmirror.model import Entry, RepoId, Span
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+DECODED = 2**20  # bytes that are decompressed at once, whatever a small body claims to hold
+DIGITS = 18  # of a number in a header; more is no number of bytes or seconds
 _TRY_LATER = {408, 416, 425, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 
 
@@ -67,7 +70,7 @@ class Headers:
     def number(self, name: str) -> int | None:
         """The field as a count, or None."""
         value = self.get(name)
-        return int(value) if value.isascii() and value.isdigit() else None
+        return int(value) if value.isascii() and value.isdigit() and len(value) <= DIGITS else None
 
 
 def failure(status: int, headers: Headers, body: str, asked: Asked) -> MirrorError:
@@ -78,7 +81,7 @@ def failure(status: int, headers: Headers, body: str, asked: Asked) -> MirrorErr
         return RateLimited(asked.source, _wait(headers))
     if status in _TRY_LATER:
         return Unavailable(asked.source, f"answers {status}")
-    code, said = headers.get("x-error-code"), headers.get("x-error-message") or _message(body)
+    code, said = headers.get("x-error-code"), printable(headers.get("x-error-message") or _message(body))
     return _refusal(status, code, said, asked)
 
 
@@ -100,6 +103,29 @@ def _refusal(status: int, code: str, said: str, asked: Asked) -> MirrorError:
     return ProtocolError(asked.source, f"status {status} {said}".rstrip())
 
 
+def printable(text: str) -> str:
+    """What the other end said, fit for a terminal: one short line without control characters."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+", " ", text)[:300].strip()
+
+
+def onward(url: str, location: str) -> str:
+    """The absolute address a `Location` leads to. Raises ProtocolError for one that is none."""
+    raw = location.encode("latin-1") if location.isascii() or max(location) <= "\xff" else location.encode()
+    try:
+        target = urljoin(url, quote(raw, safe="%/:=&?~#+!$,;'@()*[]"))
+        parts = urlsplit(target)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return target
+    except ValueError:
+        pass
+    raise ProtocolError(_place(url), f"it redirects to {printable(location)!r}")
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+
+
 def not_json(source: str, kind: str) -> MirrorError:
     """The error for an answer that should have been JSON and is of another type."""
     if kind == "text/html":
@@ -110,7 +136,7 @@ def not_json(source: str, kind: str) -> MirrorError:
 def _message(body: str) -> str:
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     said = document.get("error") if isinstance(document, dict) else ""
     return said if isinstance(said, str) else ""
@@ -118,7 +144,7 @@ def _message(body: str) -> str:
 
 def _wait(headers: Headers) -> float | None:
     """Seconds a 429 asks for: the Hub's `RateLimit: "bucket";r=0;t=23`, else `Retry-After`."""
-    limit = re.search(r"\bt=(\d+)", headers.get("ratelimit"))
+    limit = re.search(r"\bt=(\d{1,9})\b", headers.get("ratelimit"))
     seconds = int(limit.group(1)) if limit else headers.number("retry-after")
     return None if seconds is None else seconds + 1.0
 
@@ -130,12 +156,21 @@ class Reading:
     start: int  # offset in the file of the first byte that comes
     decoder: zlib._Decompress | None = None
 
-    def plain(self, data: bytes | memoryview) -> bytes | memoryview:
-        """The file's bytes in what came over the wire. Raises Unavailable."""
+    def plain(self, data: bytes | memoryview) -> Iterator[bytes | memoryview]:
+        """The file's bytes in what came over the wire, a bounded piece at a time. Raises Unavailable."""
         if self.decoder is None:
-            return data
+            yield data
+            return
+        if self.decoder.eof:
+            raise Unavailable("the server", "sent more than one compressed body")
         try:
-            return self.decoder.decompress(data)
+            while True:
+                piece = self.decoder.decompress(data, DECODED)
+                if piece:
+                    yield piece
+                data = self.decoder.unconsumed_tail
+                if not data:
+                    return
         except zlib.error as error:
             raise Unavailable("the server", f"sent a broken compressed body ({error})") from error
 

@@ -252,8 +252,10 @@ class DiskStore:
         with self.locked():
             self._keep_manifest(manifest)
             path = self.layout.pin(pin.repo, pin.commit)
-            text = files.read_text(path)
-            old = None if text is None else codec.load(text, str(path))
+            old = None
+            with suppress(BadManifest):  # what cannot be read is written anew
+                text = files.read_text(path)
+                old = None if text is None else codec.load(text, str(path))
             self.drafts.publish_text(path, codec.dump(codec.with_pin(old, pin, _now())))
 
     def _keep_manifest(self, manifest: Manifest) -> None:

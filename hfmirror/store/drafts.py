@@ -103,6 +103,14 @@ class Drafts:
             files.replace(draft, target)
         return how
 
+    def makes_hard_links(self) -> bool:
+        """Whether this disk makes hard links: tried, with files of our own."""
+        files.ensure_folder(self.folder)
+        with self._draft() as first, self._draft() as second, files.translated(first):
+            with open(first, "x"):  # noqa: PTH123 - a string
+                pass
+            return files.hard_link(first, second)
+
     def case_blind(self) -> bool:
         """Whether this disk takes `a` and `A` for one name: tried, with a file of our own."""
         files.ensure_folder(self.folder)

@@ -17,14 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfmirror.errors import DiskFull, StoreError
+from hfmirror.errors import BadManifest, DiskFull, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 StrPath = str | os.PathLike[str]
 _FICLONE = 0x40049409  # ioctl of Linux' <linux/fs.h>: share another file's blocks
-_CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES, errno.ENOSYS}
+_CANNOT_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EACCES, errno.ENOSYS, errno.EINVAL}
 _NO_SYNC_HERE = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES}
 
 
@@ -36,6 +36,7 @@ def _libc(name: str) -> Any | None:
 
 
 _SYNCFS = _libc("syncfs")
+_FALLOCATE = _libc("fallocate")
 _SYNC_FILE_RANGE = _libc("sync_file_range")
 _POSITION = threading.Lock()
 
@@ -69,10 +70,12 @@ def ensure_folder(path: StrPath) -> None:
 
 
 def read_text(path: Path) -> str | None:
-    """What a file says; None when there is no such file."""
+    """What a file says; None when there is no such file. Raises BadManifest, StoreError."""
     try:
         with translated(path):
             return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise BadManifest(str(path), "is not UTF-8") from None
     except StoreError as error:
         if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             return None
@@ -150,13 +153,11 @@ def preallocate(fd: int, size: int) -> None:
     os.ftruncate(fd, min(os.fstat(fd).st_size, size))
     if size == 0:
         return
-    if hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(fd, 0, size)
+    if _FALLOCATE is not None:  # the system call itself: the C library's stand-in for it writes to every block
+        if _FALLOCATE(fd, 0, ctypes.c_int64(0), ctypes.c_int64(size)) == 0:
             return
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV):
-                raise
+        if ctypes.get_errno() in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     os.ftruncate(fd, size)
 
 

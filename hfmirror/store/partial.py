@@ -9,6 +9,7 @@ file runs along: a hasher follows the frontier up to which no part is missing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 from contextlib import contextmanager
@@ -74,6 +75,9 @@ class Prover:
                 count = files.read_into(self._fd, buffer[: min(len(buffer), self.behind)], self._hashed)
             except OSError as error:
                 self._fault = error
+                return
+            if not count:
+                self._fault = OSError(errno.EIO, "the file is shorter than it was")
                 return
             self._hasher.update(buffer[:count])
             self._hashed += count

@@ -18,6 +18,7 @@ from hfmirror.errors import (
     MirrorError,
     OutOfPatience,
     RangesIgnored,
+    RateLimited,
     StoreLocked,
     Unavailable,
     Unexpected,
@@ -117,12 +118,13 @@ class Desk:
         return min((when for when in times if when > now), default=now + 1.0)
 
     def _pick(self, now: float) -> Order | None:
-        for download in self._downloads:
-            order = self._span_of(download)
-            if order is not None:
-                return order
-        if self._open_next(now):
-            return self._pick(now)
+        while True:
+            for download in self._downloads:
+                order = self._span_of(download)
+                if order is not None:
+                    return order
+            if not self._open_next(now):
+                break
         if self._small:
             entry, head = self._small.popleft()
             return WholeOrder(self, self._manifest, entry, head)
@@ -349,13 +351,19 @@ class Desk:
             self._pause(error, events)
 
     def _pause(self, error: MirrorError, events: list[Event]) -> None:
-        """Order nothing for a while, or give up when no byte has come for too long."""
+        """Order nothing for a while, or give up when no byte has come for too long.
+
+        What many connections meet together is one failure, not many in a row.
+        """
+        if self._patience.clock() < self._not_before and not isinstance(error, RateLimited):
+            events.append(Waiting(error, 0.0))
+            return
         try:
             pause = self._patience.pause_after(error, *self._progress())
         except OutOfPatience as over:
             self._give_up(over)
             return
-        self._not_before = self._patience.clock() + pause
+        self._not_before = max(self._not_before, self._patience.clock() + pause)
         events.append(Waiting(error, pause))
 
     def _drop(self, order: FileOrder | WholeOrder) -> bool:

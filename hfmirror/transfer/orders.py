@@ -69,6 +69,8 @@ class WholeOrder:
 
     def take(self, data: bytes | memoryview) -> bool:
         """The next bytes; False when more come than the file has."""
+        if not data:
+            return True
         wanted = self.entry.size - self._size
         piece = bytes(data) if len(data) <= wanted else bytes(data[:wanted])
         self._chunks.append(piece)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hfmirror.errors import BadManifest, NotHere, Unavailable
+from hfmirror.errors import BadManifest, NotHere, NothingMatches, Unavailable, UnsafePath
 from hfmirror.model import Head, Pin, is_commit
 from hfmirror.transfer.events import Asking, Listed, Planned, Stale
 from hfmirror.transfer.fetch import fetch
@@ -66,10 +66,9 @@ class Pull:
         try:
             head = self._store.resolve(repo, revision)
             manifest = self._store.manifest(repo, head.commit, selection)
-        except (NotHere, BadManifest):
-            return None
-        pin = Pin(repo, head.commit, revision, selection)
-        return plan_pull(pin, head, manifest, self._store)
+            return plan_pull(Pin(repo, head.commit, revision, selection), head, manifest, self._store)
+        except (NotHere, BadManifest, NothingMatches, UnsafePath):
+            return None  # what was true when last asked settles nothing but what is held
 
     def _manifest(self, repo: RepoId, head: Head, selection: Selection) -> Manifest:
         try:

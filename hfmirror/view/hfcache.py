@@ -9,6 +9,7 @@ Facts: huggingface_hub 2.4.0 `file_download.py`, `utils/_cache_manager.py`, `_tr
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from hfmirror import codec
@@ -83,16 +84,21 @@ class HubCache:
             files.ensure_folder(folder)
             known.add(folder)
         target = "../" * (2 + entry.path.count("/")) + f"blobs/{entry.digest.hex}"
-        if not self._drafts.symlink(target, place) and not files.same_file(source, place):
+        if not self._drafts.symlink(target, place) and not self._ours(place, entry.digest):
             ways.add(self._drafts.link(source, place))
         return ways
 
     def _ours(self, blob: str, digest: Digest) -> bool:
-        """Whether the blob is the store's object, or a copy of it that an earlier run had to make."""
+        """Whether the blob is the store's object, or the copy of it that a disk without hard links needs."""
         source = self._store.path(digest)
         if source is None or os.path.islink(blob):  # noqa: PTH114 - strings, hot
             return False
-        return files.same_file(source, blob) or (_size(blob) == _size(source) and not _one_disk(source, blob))
+        return files.same_file(source, blob) or (_size(blob) == _size(source) and not self._links)
+
+    @cached_property
+    def _links(self) -> bool:
+        """Whether this disk makes hard links."""
+        return self._drafts.makes_hard_links()
 
     # -- hiding -------------------------------------------------------------------------------
 
@@ -153,10 +159,3 @@ def _size(path: str | Path) -> int:
         return os.stat(path).st_size
     except OSError:
         return -1
-
-
-def _one_disk(first: str | Path, second: str | Path) -> bool:
-    try:
-        return os.stat(first).st_dev == os.stat(second).st_dev
-    except OSError:
-        return False
