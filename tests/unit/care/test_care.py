@@ -87,3 +87,17 @@ def test_a_damaged_object_is_found_and_taken_out_of_the_store_and_the_view(mirro
     assert not (mirror.view.snapshot(TINY, listing.commit) / "kept.bin").exists()
     assert (mirror.store.layout.quarantine / f"sha256-{KEPT.digest.hex}").read_bytes() == b"rots"
     assert all(finding.sound for finding in mirror.verify())
+
+
+def test_what_cannot_be_read_just_now_is_not_thrown_out(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = set(mirror.store.objects())
+
+    def refuse(*words: object, **more: object) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.open", refuse)
+        findings = list(mirror.verify())
+    assert findings
+    assert not any(finding.sound for finding in findings)
+    assert set(mirror.store.objects()) == held

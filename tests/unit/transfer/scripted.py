@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 AnyOrder = FileOrder | WholeOrder
 E = TypeVar("E")
-SOON_S = 2.0  # real seconds after which an order that does not come is taken for missing
+SOON_S = 20.0  # real seconds after which an order that does not come is taken for missing
 
 
 class Clock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -537,3 +538,39 @@ def test_a_watcher_that_fails_at_a_seal_does_not_hold_up_the_end(
         go_on.set()
         closing.join(5)
     assert not closing.is_alive()
+
+
+def test_files_that_others_have_finished_meanwhile_are_passed_over_however_many(store: DiskStore) -> None:
+    one = entry(bytes(PART + 1), "0.bin")
+    entries = [replace(one, path=f"{n}.bin") for n in range(3000)]
+    with table(store, entries) as at:
+        at.desk._store = Everything()  # type: ignore[assignment]
+        assert at.none_due()
+        assert at.desk.closed
+
+
+class Everything:
+    """A store that has it all by now."""
+
+    def has(self, digest: object) -> bool:
+        return True
+
+
+def test_what_many_connections_meet_together_is_one_failure(store: DiskStore) -> None:
+    small = [entry(bytes([n]), f"{n}.txt") for n in range(16)]
+    with table(store, small, connections=16) as at:
+        orders = [at.order() for _ in small]
+        for order in orders:
+            end(order, CUT)
+        assert max(waiting.seconds for waiting in at.said(Waiting)) <= 0.5
+
+
+def test_a_short_pause_does_not_cut_a_long_one_short(store: DiskStore) -> None:
+    with table(store, [entry(b"1", "1.txt"), entry(b"2", "2.txt")], connections=2) as at:
+        first, second = at.order(), at.order()
+        end(first, RateLimited("the test", 60.0))
+        end(second, CUT)
+        at.clock.now += 50
+        assert at.none_due()
+        at.clock.now += 15
+        at.order()

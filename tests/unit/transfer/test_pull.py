@@ -202,3 +202,22 @@ def test_a_plan_tells_its_sizes(hub: HubSimulator, store: DiskStore) -> None:
     assert plan.size == sum(len(data_of(given)) for given in FILES.values())
     assert plan.to_fetch == plan.size - len(data_of(FILES["config.json"]))
     assert Planned(plan) in events
+
+
+def test_a_file_that_was_added_upstream_can_be_pulled_by_name(hub: HubSimulator, store: DiskStore) -> None:
+    hub.add(TINY, {"config.json": b"{}"})
+    pull(hub, store)
+    hub.add(TINY, {"config.json": b"{}", "new.gguf": b"new"})
+    pull(hub, store, Selection(("new.gguf",)))
+    assert store.has(entry(b"new").digest)
+
+
+def test_a_listing_that_cannot_be_read_is_fetched_again(hub: HubSimulator, store: DiskStore) -> None:
+    commit = publish(hub)
+    pull(hub, store)
+    whole, pinned = store.layout.manifest(TINY, commit), store.layout.pin(TINY, commit)
+    for garbled in (whole, pinned):
+        garbled.write_bytes(b"\xff\xfe not text")
+    pull(hub, store)
+    assert store.manifest(TINY, commit).entries
+    assert [pin.commit for pin in store.pins()] == [commit]
