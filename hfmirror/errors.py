@@ -313,10 +313,10 @@ class DamagedObject(IntegrityError):
         self.damaged, self.checked = damaged, checked
 
     def __str__(self) -> str:
-        return f"{self.damaged} of {self.checked} objects are damaged"
+        return f"{self.damaged} of {self.checked} objects are not as they should be"
 
     def hint(self) -> str:
-        return "they were moved aside; `hfmirror pull` of the repos named above fetches them again"
+        return "pull the repo again: what was set aside is fetched anew; `hfmirror status` says what lacks"
 
 
 class UnsafePath(IntegrityError):

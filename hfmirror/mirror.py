@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from hfmirror.model import CommitId, Digest, Entry, Pin, RepoId, Selection
     from hfmirror.settings import Settings
+    from hfmirror.sources.http import Http
     from hfmirror.sources.hub import HubSource
     from hfmirror.transfer.desk import Manner
     from hfmirror.transfer.events import Watcher
@@ -70,27 +72,31 @@ class Mirror:
 
     def plan(self, repo: RepoId, revision: str, selection: Selection, manner: Manner, watch: Watcher) -> Plan:
         """What a pull would fetch. Raises what a `Catalog` raises, and NothingMatches, UnsafePath."""
-        return self._pull(manner, watch).plan(repo, revision, selection)
+        with self._pulling(manner, watch) as pull:
+            return pull.plan(repo, revision, selection)
 
     def pull(self, repo: RepoId, revision: str, selection: Selection, manner: Manner, watch: Watcher) -> Plan:
         """Make it so that everything selected is here, proven, and in the view."""
         from hfmirror.transfer.events import Linked  # noqa: PLC0415 - with the rest of the fetching side
 
-        pull = self._pull(manner, watch)
-        plan = pull.plan(repo, revision, selection)
-        pull.carry_out(plan)
+        with self._pulling(manner, watch) as pull:
+            plan = pull.plan(repo, revision, selection)
+            pull.carry_out(plan)
         ways = self.view.show(plan.pin, plan.manifest, plan.selected)
         watch(Linked(len(plan.selected), ways))
         return plan
 
-    def _pull(self, manner: Manner, watch: Watcher) -> Pull:
-        from hfmirror.transfer.pull import Pull  # noqa: PLC0415 - only who fetches loads the fetching side
+    @contextmanager
+    def _pulling(self, manner: Manner, watch: Watcher) -> Iterator[Pull]:
+        """A pull from the Hub; its connections are closed at the end."""
+        from hfmirror.sources.http import Http  # noqa: PLC0415 - only who fetches loads the fetching side
+        from hfmirror.transfer.pull import Pull  # noqa: PLC0415 - as above
 
-        return Pull(self._hub(), self.store, manner, watch)
+        with closing(Http(self.settings.stall_s)) as http:
+            yield Pull(self._hub(http), self.store, manner, watch)
 
-    def _hub(self) -> HubSource:
-        from hfmirror.sources.http import Http  # noqa: PLC0415 - as above
-        from hfmirror.sources.hub import HubSource  # noqa: PLC0415
+    def _hub(self, http: Http) -> HubSource:
+        from hfmirror.sources.hub import HubSource  # noqa: PLC0415 - as above
 
         make: type[HubSource] = HubSource
         if self.settings.engine != "requests":
@@ -101,7 +107,7 @@ class Mirror:
             except ImportError:
                 if self.settings.engine == "curl":
                     raise UsageError("the engine curl needs pycurl", "pip install 'hfmirror-cli[fast]'") from None
-        return make(Http(self.settings.stall_s), self.settings.endpoint, _token_of_the_hub())
+        return make(http, self.settings.endpoint, _token_of_the_hub())
 
     def put(self, plan: Plan, folder: Path) -> Path:
         """Give the user files of their own: the plan's, in `folder`, under their own names."""

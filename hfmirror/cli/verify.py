@@ -14,6 +14,8 @@ from hfmirror.errors import DamagedObject, NotHere, human
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hfmirror.care.verify import Finding
+
 
 def command(
     repos: Annotated[list[str] | None, typer.Argument(metavar="[REPO...]", help="Default: everything here.")] = None,
@@ -44,10 +46,16 @@ def _verify(texts: list[str], root: Path | None, *, as_json: bool, quiet: bool) 
         checked, size = checked + 1, size + finding.size
         if not finding.sound:
             damaged.append(str(finding.digest))
-            say(f"damaged: {finding.digest} hashes to {finding.actual or finding.complaint}")
+            say(_verdict(finding))
     if as_json:
         print(json.dumps({"checked": checked, "size": size, "damaged": damaged}))  # noqa: T201 - the command's answer
     elif not quiet:
         print(f"{checked} objects, {human(size)}: {len(damaged)} damaged")  # noqa: T201 - as above
     if damaged:
         raise DamagedObject(len(damaged), checked)
+
+
+def _verdict(finding: Finding) -> str:
+    if finding.actual:
+        return f"damaged: {finding.digest} hashes to {finding.actual}; set aside"
+    return f"unreadable: {finding.digest}: {finding.complaint}; left where it is"
