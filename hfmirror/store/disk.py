@@ -250,12 +250,14 @@ class DiskStore:
         """Record what ought to be here, before any byte of it comes."""
         self.prepare()
         with self.locked():
-            self._keep_manifest(manifest)
             path = self.layout.pin(pin.repo, pin.commit)
             old = None
             with suppress(BadManifest):  # what cannot be read is written anew
                 text = files.read_text(path)
                 old = None if text is None else codec.load(text, str(path))
+            if old is not None and old.get("repo") != codec.repo_text(pin.repo):
+                raise UsageError(f"this disk takes {pin.repo} for {old.get('repo')}", "spell it as the first time")
+            self._keep_manifest(manifest)
             self.drafts.publish_text(path, codec.dump(codec.with_pin(old, pin, _now())))
 
     def _keep_manifest(self, manifest: Manifest) -> None:

@@ -73,6 +73,15 @@ def _is_of_this_machine(owner: str) -> bool:
 
 
 def _this_host() -> str:
+    """This machine, and on Linux the room of process numbers in it: containers have rooms of their own."""
+    try:
+        room = f"-{os.stat('/proc/self/ns/pid').st_ino}"
+    except OSError:
+        room = ""
+    return _host_name() + room
+
+
+def _host_name() -> str:
     return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40] or "host"
 
 

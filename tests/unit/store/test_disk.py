@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hfmirror.errors import DigestMismatch, DiskFull, StoreError, StoreLocked, StoreTooNew
-from hfmirror.model import PART, Algorithm, Entry, Span
+from hfmirror.errors import DigestMismatch, DiskFull, StoreError, StoreLocked, StoreTooNew, UsageError
+from hfmirror.model import PART, Algorithm, Entry, Pin, Span
 from hfmirror.store import files, locks
 from hfmirror.store.disk import DiskStore
 from hfmirror.store.layout import label
@@ -403,3 +403,13 @@ def test_a_writer_on_another_machine_keeps_its_folder_while_it_writes(store: Dis
     (theirs / "data").touch()
     with store.receive(entry(LARGE)):
         assert theirs.exists()
+
+
+def test_two_spellings_that_the_disk_takes_for_one_are_refused(store: DiskStore) -> None:
+    listing = manifest([entry(b"x")])
+    pin = Pin(listing.repo, listing.commit, "main")
+    store.keep(pin, listing)
+    path = store.layout.pin(pin.repo, pin.commit)  # as a case-blind disk would lead another spelling here
+    path.write_text(path.read_text().replace("model:acme", "model:Acme"), encoding="utf-8")
+    with pytest.raises(UsageError):
+        store.keep(pin, listing)
