@@ -24,7 +24,6 @@ class Tally:
     kept: int = 0  # bytes an earlier run had left
     sealed: int = 0  # files
     retries: int = 0
-    linked: Linked | None = None
     began: float = field(default_factory=time.monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -41,8 +40,6 @@ class Tally:
                 self.retries += 1
             elif isinstance(event, Planned):
                 self.plan = event.plan
-            elif isinstance(event, Linked):
-                self.linked = event
 
     @property
     def seconds(self) -> float:
