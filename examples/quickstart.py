@@ -6,9 +6,9 @@
     python examples/quickstart.py --with-transformers   # installs torch and transformers for it first
     python examples/quickstart.py --model FOLDER        # your own model instead of the small Chinese one
 
-A model is published by a small Hub on the loopback, over a line that is reset again and again. hfmirror
-pulls it, is killed with SIGKILL half way, pulls again, proves every byte, and then the model is
-loaded by its name, offline.
+A model becomes a repo of one store, which `hfmirror serve` publishes on the loopback. Over a line that is
+slow and reset again and again, `hfmirror pull` brings it into a second store, is killed with SIGKILL half way,
+pulls again, and proves every byte. Then everything else is gone, and the model is loaded by its name, offline.
 """
 
 from __future__ import annotations
@@ -17,12 +17,17 @@ import argparse
 import json
 import os
 import re
+import select
 import signal
+import socket
+import socketserver
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,8 +41,11 @@ REPO = "techthiyanes/chinese_sentiment"
 SENTENCE = "今天天气真不错"  # the weather is really nice today
 IDS = [[101, 791, 1921, 1921, 3698, 4696, 679, 7231, 102]]  # what the Hub's own tokenizer makes of it
 TORCH = ("torch==2.13.0", "transformers==5.23.0")
-RATE = 2_000_000  # bytes per second and connection, so that there is a half way to be killed at
+CONNECTIONS = 4
+RATE = 1_000_000  # bytes per second and connection, so that there is a half way to be killed at
+LONGEST_S = 20  # that the line may take for a model; for a large one it is faster
 RESET_EVERY = 1_500_000  # bytes
+BLOCK = 2**14  # bytes that the line carries at once
 LIMIT_S = 300  # seconds for one command
 
 WITH_TRANSFORMERS = """
@@ -87,57 +95,88 @@ class Model:
         return [path.stat().st_size for path in self.folder.rglob("*") if path.is_file()]
 
 
+# -- a bad line -------------------------------------------------------------------------------
+
+
+class Line(socketserver.ThreadingTCPServer):
+    """A line to an endpoint, with an address of its own at the near end."""
+
+    daemon_threads = True
+
+    def __init__(self, endpoint: str, rate: float) -> None:
+        super().__init__(("127.0.0.1", 0), Connection)
+        host, _, port = endpoint.partition("://")[2].partition(":")
+        self.far, self.rate = (host, int(port)), rate
+        self.carried, self.lock = 0, threading.Lock()  # bytes that came from the far end
+
+    @property
+    def address(self) -> str:
+        """The near end, as an endpoint."""
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    @contextmanager
+    def open(self) -> Iterator[Line]:
+        """The line, while the block runs."""
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            yield self
+        finally:
+            self.shutdown()
+            self.server_close()
+
+    def count(self, size: int) -> None:
+        """Bytes came from the far end."""
+        with self.lock:
+            self.carried += size
+
+
+class Connection(socketserver.BaseRequestHandler):
+    """One connection over the line: slow, and reset after a while."""
+
+    server: Line
+    request: socket.socket
+
+    def handle(self) -> None:
+        """Carry bytes both ways until one end has enough, or the line has."""
+        with socket.create_connection(self.server.far) as far, suppress(OSError):
+            left = RESET_EVERY
+            while left > 0:
+                for end in select.select([self.request, far], [], [])[0]:
+                    piece = end.recv(min(BLOCK, left))
+                    if not piece:
+                        return
+                    if end is self.request:
+                        far.sendall(piece)
+                        continue
+                    self.request.sendall(piece)
+                    self.server.count(len(piece))
+                    left -= len(piece)
+                    time.sleep(len(piece) / self.server.rate)
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.request.close()  # with a reset, not with a proper end
+
+
 # -- processes ----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Counts:
-    """What a hub was asked in its life."""
-
-    requests: int
-    sent: int  # bytes of files
-
-
-@dataclass
-class Hub:
-    """A Hub on the loopback, in a process of its own."""
-
-    model: Model
-    process: subprocess.Popen[str]
-    endpoint: str
-
-    @classmethod
-    def start(cls, model: Model, port: int = 0) -> Hub:
-        """Publish a model over a bad line, on any port or a given one."""
-        command = [sys.executable, "-m", "tests.simulator", "--folder", str(model.folder), "--repo", model.repo]
-        command += ["--reset-every", str(RESET_EVERY), "--rate", str(RATE), "--port", str(port)]
-        process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+@contextmanager
+def serving(root: Path, log: Path, environment: dict[str, str]) -> Iterator[str]:
+    """`hfmirror serve` of a store, in a process of its own; gives its address. Raises Failed."""
+    words = ["serve", "--root", str(root), "--offline", "--port", "0", "--json", "--quiet", "--log-json", str(log)]
+    process = subprocess.Popen(hfmirror(*words), env=environment, stdout=subprocess.PIPE, encoding="utf-8")
+    try:
         line = process.stdout.readline() if process.stdout else ""
         if not line:
-            raise Failed("the small Hub did not start")
-        return cls(model, process, json.loads(line)["endpoint"])
-
-    def stop(self) -> Counts:
-        """Stop it; what it was asked and sent."""
-        self.process.terminate()
-        said, _ = self.process.communicate(timeout=30)
-        counts = json.loads(said.splitlines()[-1])
-        return Counts(counts["requests"], counts["bytes_served"])
-
-    def again(self) -> Hub:
-        """The same address, with fresh counts."""
-        return Hub.start(self.model, int(self.endpoint.rpartition(":")[2]))
-
-
-@contextmanager
-def running(hub: Hub) -> Iterator[Hub]:
-    """The hub, ended whatever happens."""
-    try:
-        yield hub
+            raise Failed("hfmirror serve did not start")
+        yield json.loads(line)["addresses"][0]
     finally:
-        if hub.process.poll() is None:
-            hub.process.kill()
-            hub.process.communicate()
+        process.terminate()
+        process.communicate(timeout=LIMIT_S)
+
+
+def requests_in(log: Path) -> int:
+    """How many requests the server has answered."""
+    return len(log.read_text(encoding="utf-8").splitlines())
 
 
 def hfmirror(*words: str) -> list[str]:
@@ -164,7 +203,7 @@ def finished(command: list[str], what: str, environment: dict[str, str] | None =
 def killed_half_way(repo: str, environment: dict[str, str], size: int) -> int:
     """Start a pull, end it with SIGKILL in the middle; the bytes it had counted by then."""
     process = subprocess.Popen(
-        hfmirror("pull", repo, "--json"),
+        hfmirror("pull", repo, "--connections", str(CONNECTIONS), "--json"),
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -185,7 +224,9 @@ def killed_half_way(repo: str, environment: dict[str, str], size: int) -> int:
 
 def pulled(repo: str, environment: dict[str, str]) -> dict[str, Any]:
     """A pull to its end; the last object it printed."""
-    lines = finished(hfmirror("pull", repo, "--json"), "hfmirror pull", environment).splitlines()
+    lines = finished(
+        hfmirror("pull", repo, "--connections", str(CONNECTIONS), "--json"), "hfmirror pull", environment
+    ).splitlines()
     last: dict[str, Any] = json.loads(lines[-1])
     return last
 
@@ -208,7 +249,7 @@ def typed(command: str) -> None:
     print(f"   $ {command}", flush=True)
 
 
-def mb(size: int) -> str:
+def mb(size: float) -> str:
     """Bytes, for people."""
     return f"{size / 1e6:.1f} MB"
 
@@ -223,23 +264,27 @@ def tell(options: argparse.Namespace, scratch: Path) -> None:
     size = sum(model.sizes)
     environment = clean_environment(scratch)
 
-    step("a Hub on this machine, over a line that is reset again and again")
-    with running(Hub.start(model)) as hub:
-        environment["HF_ENDPOINT"] = hub.endpoint
-        note(f"{hub.endpoint}, a reset every {mb(RESET_EVERY)}, {mb(RATE)}/s a connection")
-        step("pull, killed with SIGKILL half way")
-        typed(f"hfmirror pull {model.repo}")
+    step("published from one store, over a line that is reset again and again")
+    first, log = scratch / "first", scratch / "served.jsonl"
+    words = ["--repo", model.repo, "--local", "--public", "--offline"]
+    typed(f"hfmirror import {model.folder.name} {' '.join(words)} --root first")
+    finished(hfmirror("import", str(model.folder), *words, "--root", str(first)), "hfmirror import", environment)
+    typed("hfmirror serve --root first --offline")
+    rate = max(RATE, size / CONNECTIONS / LONGEST_S)
+    with serving(first, log, environment) as mirror, Line(mirror, rate).open() as line:
+        environment["HF_ENDPOINT"] = line.address
+        note(f"{line.address}, a reset every {mb(RESET_EVERY)}, {mb(rate)}/s a connection")
+        step("pulled into a second store, killed with SIGKILL half way")
+        typed(f"hfmirror pull {model.repo} --connections {CONNECTIONS}")
         before = killed_half_way(model.repo, environment, size)
-        first = hub.stop()
         note(f"killed after {mb(before)} of {mb(size)}")
-    with running(hub.again()) as hub:
         step("the same command again")
-        typed(f"hfmirror pull {model.repo}")
+        typed(f"hfmirror pull {model.repo} --connections {CONNECTIONS}")
+        asked = requests_in(log)
         last = pulled(model.repo, environment)
-        second = hub.stop()
-    note(f"{mb(last['kept'])} kept from before, {mb(last['fetched'])} fetched in {second.requests} requests")
-    sent = first.sent + second.sent
-    note(f"over both runs the Hub sent {mb(sent)} for {mb(size)}: {sent / size:.2f} times the size")
+        carried = line.carried
+    note(f"{mb(last['kept'])} kept from before, {mb(last['fetched'])} fetched in {requests_in(log) - asked} requests")
+    note(f"over both runs the line carried {mb(carried)} for {mb(size)}: {carried / size:.2f} times the size")
     if not last["kept"]:
         raise Failed("nothing was kept from the run that was killed")
     del environment["HF_ENDPOINT"]
@@ -273,7 +318,7 @@ def model_of(options: argparse.Namespace, python: Path | None, scratch: Path) ->
 
 def load(model: Model, python: Path | None, environment: dict[str, str]) -> None:
     """Load the model by its name under `hfmirror run`. Raises Failed."""
-    step("loaded by its name, offline: the Hub is gone")
+    step("loaded by its name, offline: the server is gone")
     head = "AutoModel" if model.own else "AutoModelForSequenceClassification"
     script = WITHOUT_TRANSFORMERS if python is None else WITH_TRANSFORMERS
     call = "snapshot_download" if python is None else f"{head}.from_pretrained"
@@ -292,7 +337,7 @@ def clean_environment(scratch: Path) -> dict[str, str]:
     """This process's variables, less what points at other caches and Hubs; a fresh root and home."""
     unwanted = ("HF_", "HFMIRROR_", "HUGGINGFACE_", "TRANSFORMERS_", "PYTHONPATH")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
-    kept |= {"HFMIRROR_HOME": str(scratch / "mirror"), "HF_HOME": str(scratch / "hf")}
+    kept |= {"HFMIRROR_HOME": str(scratch / "second"), "HF_HOME": str(scratch / "hf")}
     return kept | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", "PYTHONUTF8": "1"}
 
 

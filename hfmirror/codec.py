@@ -7,13 +7,15 @@ Nothing here touches a disk.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, unquote
 
 from hfmirror.errors import BadManifest, StoreError, StoreTooNew
 from hfmirror.model import (
+    LOCAL,
     Algorithm,
     CommitId,
     Digest,
@@ -28,6 +30,9 @@ from hfmirror.model import (
     commit_id,
     entry_path,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FORMAT = 1
 Document = dict[str, Any]
@@ -110,6 +115,13 @@ def manifest_text(manifest: Manifest) -> str:
     return dump(document)
 
 
+def own_commit(repo: RepoId, entries: Iterable[Entry]) -> CommitId:
+    """The commit of a repo that no authority knows: the SHA-1 of its listing, which has all but the commit itself."""
+    rows = [{"path": entry.path, "size": entry.size, "digest": str(entry.digest)} for entry in sorted(entries)]
+    text = dump({"format": FORMAT, "repo": repo_text(repo), "origin": LOCAL, "entries": rows})
+    return commit_id(hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
 def manifest_of(text: str, where: str) -> Manifest:
     """The inverse of `manifest_text`. Raises BadManifest, UnsafePath, StoreTooNew."""
     document = load(text, where)
@@ -133,6 +145,10 @@ def manifest_of(text: str, where: str) -> Manifest:
 def with_pin(document: Document | None, pin: Pin, now: str) -> Document:
     """A pins file with `pin` in it, whatever else it held before."""
     document = dict(document or {"format": FORMAT, "repo": repo_text(pin.repo), "commit": pin.commit, "asked": []})
+    document["used"] = now
+    if pin.demand:
+        document["demand"] = {"revision": pin.revision}
+        return document
     wish = {
         "revision": pin.revision,
         "include": list(pin.selection.include),
@@ -140,7 +156,6 @@ def with_pin(document: Document | None, pin: Pin, now: str) -> Document:
     }
     if not any(_same_wish(old, wish) for old in document["asked"]):
         document["asked"] = [*document["asked"], wish]
-    document["used"] = now
     return document
 
 
@@ -152,12 +167,24 @@ def pins_of(document: Document, where: str) -> list[Pin]:
     """The pins a pins file holds, in the order they were asked for."""
     try:
         repo, commit = repo_of(document["repo"]), commit_id(document["commit"])
-        return [
+        pins = [
             Pin(repo, commit, wish["revision"], Selection(tuple(wish["include"]), tuple(wish["exclude"])))
             for wish in document["asked"]
         ]
+        demand = document.get("demand")
+        return pins if demand is None else [*pins, Pin(repo, commit, demand["revision"], demand=True)]
     except (KeyError, TypeError, ValueError) as error:
         raise BadManifest(where, f"lacks or garbles {error}") from None
+
+
+def without_wishes(document: Document) -> Document:
+    """A pins file with nothing asked for; a demand stays."""
+    return {**document, "asked": []}
+
+
+def without_demand(document: Document) -> Document:
+    """A pins file with no demand in it; wishes stay."""
+    return {key: value for key, value in document.items() if key != "demand"}
 
 
 def ref_text(commit: CommitId, checked_at: str, authority: str) -> str:
@@ -168,6 +195,16 @@ def ref_text(commit: CommitId, checked_at: str, authority: str) -> str:
 def ref_of(text: str, where: str) -> CommitId:
     """The commit a ref file names."""
     return commit_id(str(load(text, where).get("commit")))
+
+
+def standing_text(repo: RepoId, *, public: bool) -> str:
+    """The file `access/repos/<repo>.json`."""
+    return dump({"format": FORMAT, "repo": repo_text(repo), "public": public})
+
+
+def public_of(text: str, where: str) -> bool:
+    """The inverse of `standing_text`; only a plain yes is one."""
+    return load(text, where).get("public") is True
 
 
 def file_name(revision: str) -> str:

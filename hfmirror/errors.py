@@ -194,7 +194,7 @@ class Unavailable(MirrorError):
 
     exit_code = 5
     hub_status = 404
-    hub_code = "MirrorMiss"
+    hub_code: ClassVar[str | None] = "MirrorMiss"
     retryable = True
 
     def __init__(self, source: str, reason: str) -> None:
@@ -232,6 +232,13 @@ class RateLimited(Unavailable):
         wait = "" if retry_after_s is None else f", again in {retry_after_s:.0f} s"
         super().__init__(source, f"too many requests{wait}")
         self.retry_after_s = retry_after_s
+
+
+class TooBusy(Unavailable):
+    """As much is under way as may be; a little later there is room again."""
+
+    hub_status = 503
+    hub_code = None
 
 
 class Intercepted(Unavailable):
@@ -282,6 +289,24 @@ class NotHere(MirrorError):
         return "pull it while online with `hfmirror pull`; `hfmirror ls` shows what is here"
 
 
+class NothingFits(NotHere):
+    """None of the files that were brought is one that is wanted."""
+
+    def __init__(self, looked_at: int, repo: str) -> None:
+        super().__init__(repo)
+        self.looked_at, self.repo = looked_at, repo
+
+    def __str__(self) -> str:
+        whose = f"one that {self.repo} holds" if self.repo else "one that a repo known here still lacks"
+        files = "the one file" if self.looked_at == 1 else f"{self.looked_at} files"
+        return f"of {files} looked at, none is {whose}"
+
+    def hint(self) -> str:
+        if self.repo:
+            return f"name another commit (--repo {self.repo}@…), or add --local to make a repo of your own of them"
+        return "say whose they are (--repo owner/name), or add --local to make a repo of your own of them"
+
+
 class IntegrityError(MirrorError):
     """Something is not what its name says."""
 
@@ -308,15 +333,44 @@ class DigestMismatch(IntegrityError):
 class DamagedObject(IntegrityError):
     """Stored objects no longer hash to their names."""
 
-    def __init__(self, damaged: int, checked: int) -> None:
+    def __init__(self, damaged: int, checked: int, advice: str = "") -> None:
         super().__init__(damaged, checked)
-        self.damaged, self.checked = damaged, checked
+        self.damaged, self.checked, self.advice = damaged, checked, advice
 
     def __str__(self) -> str:
         return f"{self.damaged} of {self.checked} objects are not as they should be"
 
     def hint(self) -> str:
-        return "pull the repo again: what was set aside is fetched anew; `hfmirror status` says what lacks"
+        again = "run `hfmirror repair`: it fetches what is damaged and nothing else"
+        return self.advice or again
+
+
+class DamagedBundle(IntegrityError):
+    """A file of a bundle is not what it was when the bundle was made, or is none that a bundle has."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(where, why)
+        self.where, self.why = where, why
+
+    def __str__(self) -> str:
+        return f"{self.where} in the bundle: {self.why}"
+
+    def hint(self) -> str:
+        return "`python verify.py` in the bundle names all that is damaged; export it again, or copy it again"
+
+
+class BadSignature(IntegrityError):
+    """A bundle is not signed as it should be: by nobody, by somebody else, or for other content."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(where, why)
+        self.where, self.why = where, why
+
+    def __str__(self) -> str:
+        return f"{self.where} {self.why}"
+
+    def hint(self) -> str:
+        return "ask whoever made it for a signed bundle and the right public key; without --trust nothing is checked"
 
 
 class UnsafePath(IntegrityError):
@@ -388,6 +442,33 @@ class DiskFull(StoreError):
 
     def hint(self) -> str:
         return f"free {human(max(self.needed - self.free, 1))} or point HFMIRROR_HOME at a larger disk"
+
+
+class BundleFull(DiskFull):
+    """Not enough room for a bundle on the disk it was to go to."""
+
+    def hint(self) -> str:
+        return f"free {human(max(self.needed - self.free, 1))} there, or take a larger disk; --since leaves out more"
+
+
+class DiskGone(StoreError):
+    """The disk that was being written to or read from is no longer there."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(where, "the disk was taken out, or no longer answers")
+
+    def hint(self) -> str:
+        return "put it back and run the same command again: it goes on where it stopped"
+
+
+class FileTooLarge(StoreError):
+    """The disk takes no file of this size, which is how FAT32 is."""
+
+    def __init__(self, where: str, size: int) -> None:
+        super().__init__(where, f"this disk takes no file of {human(size)}")
+
+    def hint(self) -> str:
+        return "run it again with --split-size 4GB, or format the disk as exFAT"
 
 
 class LinkImpossible(StoreError):

@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hfmirror.care import gc, sets, verify
-from hfmirror.errors import EntryNotFound, NotHere, StoreLocked, UsageError
-from hfmirror.model import entry_path
+from hfmirror.care import sets
+from hfmirror.errors import DamagedObject, EntryNotFound, MirrorError, NotHere, UsageError
+from hfmirror.keeper import Keeper
+from hfmirror.model import HUB, Head, entry_path, is_commit
 from hfmirror.store.disk import DiskStore
+from hfmirror.transfer.plan import Plan, missing
 from hfmirror.view import local
 from hfmirror.view.hfcache import HubCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
+    from hfmirror.adopt.bring import Wish as Adoption
+    from hfmirror.adopt.report import Reader, Report
+    from hfmirror.bundle import Exported, SecretKey, Taken, Trust, Wish
+    from hfmirror.bundle import Plan as Parcel
+    from hfmirror.care.mend import Mending, Repair
+    from hfmirror.doctor.findings import Finding as Ill
     from hfmirror.model import CommitId, Digest, Entry, Pin, RepoId, Selection
+    from hfmirror.serving import Listener, Serving
     from hfmirror.settings import Settings
     from hfmirror.sources.http import Http
     from hfmirror.sources.hub import HubSource
     from hfmirror.transfer.desk import Manner
     from hfmirror.transfer.events import Watcher
-    from hfmirror.transfer.plan import Plan
     from hfmirror.transfer.pull import Pull
+    from hfmirror.view.relink import Relinked
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,7 @@ class Held:
     entries: tuple[Entry, ...]  # wanted
     here: frozenset[Entry]
     about: dict[str, Any]  # the Hub's own description
+    origin: str  # whose word the listing is: the Hub's, a client's cache's, or our own
 
     @property
     def size(self) -> int:
@@ -52,7 +62,7 @@ class Held:
         return len(self.here) == len(self.entries)
 
 
-class Mirror:
+class Mirror(Keeper):
     """A store, its view, and the Hub it is filled from."""
 
     @classmethod
@@ -65,8 +75,8 @@ class Mirror:
     def __init__(self, settings: Settings) -> None:
         """Touches nothing: folders are made, and the Hub asked, by what needs them."""
         self.settings = settings
-        self.store = DiskStore(settings.root)
-        self.view = HubCache(self.store.layout.hub, self.store, self.store.drafts)
+        store = DiskStore(settings.root)
+        super().__init__(store, HubCache(store.layout.hub, store, store.drafts))
 
     # -- pulling ------------------------------------------------------------------------------
 
@@ -77,14 +87,22 @@ class Mirror:
 
     def pull(self, repo: RepoId, revision: str, selection: Selection, manner: Manner, watch: Watcher) -> Plan:
         """Make it so that everything selected is here, proven, and in the view."""
-        from hfmirror.transfer.events import Linked  # noqa: PLC0415 - with the rest of the fetching side
-
         with self._pulling(manner, watch) as pull:
             plan = pull.plan(repo, revision, selection)
             pull.carry_out(plan)
+        self.show(plan, watch)
+        return plan
+
+    def pulling(self, manner: Manner, watch: Watcher) -> AbstractContextManager[Pull]:
+        """A pull in steps, for those who plan many before they carry out one."""
+        return self._pulling(manner, watch)
+
+    def show(self, plan: Plan, watch: Watcher) -> None:
+        """Put into the view what a plan selects, all of which is here."""
+        from hfmirror.transfer.events import Linked  # noqa: PLC0415 - with the rest of the fetching side
+
         ways = self.view.show(plan.pin, plan.manifest, plan.selected)
         watch(Linked(len(plan.selected), ways))
-        return plan
 
     @contextmanager
     def _pulling(self, manner: Manner, watch: Watcher) -> Iterator[Pull]:
@@ -112,6 +130,83 @@ class Mirror:
     def put(self, plan: Plan, folder: Path) -> Path:
         """Give the user files of their own: the plan's, in `folder`, under their own names."""
         return local.put(folder, plan.pin, plan.selected, self.store)
+
+    # -- bringing one's own -------------------------------------------------------------------
+
+    def bring(self, wish: Adoption, watch: Watcher, reading: Reader, *, offline: bool = False) -> Report:
+        """Take in what fits of the user's own files, and show it. Raises what `Bringing.run` does."""
+        from hfmirror.adopt.bring import Bringing, publish  # noqa: PLC0415 - for those who bring something
+        from hfmirror.adopt.targets import Names  # noqa: PLC0415 - as above
+        from hfmirror.sources.http import Http  # noqa: PLC0415 - as with a pull
+
+        with closing(Http(self.settings.stall_s)) as http:
+            names = Names(None if offline else self._hub(http), self.store, watch)
+            report = Bringing(wish, names, self.store, reading).run()
+        for shelf in () if wish.dry else report.shelves:
+            if shelf.held:
+                first, *others = publish(self.store, shelf)
+                self.view.show(first, shelf.target.manifest, shelf.held)
+                for pin in others:
+                    self.view.point(pin.repo, pin.revision, pin.commit)
+        return report
+
+    def wait_for(self, plan: Plan) -> None:
+        """Record that what was planned ought to be here, so that an import knows it when it comes."""
+        self.store.keep(plan.pin, plan.manifest)
+
+    def by_hand(self, plan: Plan) -> list[tuple[Entry, str]]:
+        """What a plan lacks, and the address where anybody with a browser finds it."""
+        from hfmirror.sources.addresses import Addresses  # noqa: PLC0415 - as above
+
+        addresses = Addresses(self.settings.endpoint)
+        return [
+            (entry, f"{addresses.asking(plan.manifest, entry)}?download=true") for entry in plan.lacking if entry.size
+        ]
+
+    # -- serving ------------------------------------------------------------------------------
+
+    def serve(self, serving: Serving, listener: Listener) -> None:
+        """Serve what is here as the Hub would, and fetch what is missing, until a signal ends it."""
+        from hfmirror.serving import Service  # noqa: PLC0415 - only who serves loads the serving side
+
+        try:
+            Service(self.store, self.settings, _token_of_the_hub(), serving, listener).run()
+        finally:
+            self._show_demanded()
+
+    @contextmanager
+    def beside(self, trouble: Callable[[str], None]) -> Iterator[str]:
+        """A private server of this mirror on the loopback, while the block runs; gives its address."""
+        from hfmirror.serving import Quiet, Service, Serving, beside  # noqa: PLC0415 - as above
+
+        listener = Quiet(trouble)
+        try:
+            with beside(
+                Service(self.store, self.settings, _token_of_the_hub(), Serving(), listener), listener
+            ) as address:
+                yield address
+        finally:
+            self._show_demanded()
+
+    def _show_demanded(self) -> None:
+        """Put into the view what clients have asked for through a server, so that it loads offline here as well."""
+        for pin in self.store.pins():
+            manifest = sets.listing(self.store, pin) if pin.demand else None
+            if manifest is not None:
+                with self.store.batch() as batch:
+                    for entry in manifest.entries:
+                        if entry.size == 0 and not self.store.has(entry.digest):  # clients ask for no empty file
+                            batch.add(entry, b"")
+                self.show_again(pin, manifest)
+                for name, commit in self.store.refs_of(pin.repo).items():  # clients go on by commit, and people by name
+                    if commit == pin.commit and not is_commit(name):
+                        self.view.point(pin.repo, name, commit)
+
+    def relink(self, cache: Path) -> Relinked:
+        """Make the copies in a client's own cache links to what is here."""
+        from hfmirror.view.relink import relink  # noqa: PLC0415 - for those who need it
+
+        return relink(cache, self.store, self.store.drafts)
 
     # -- what is here -------------------------------------------------------------------------
 
@@ -147,58 +242,91 @@ class Mirror:
         entries = {entry for pin in pins for entry in sets.selected(self.store, pin)}
         here = frozenset(entry for entry in entries if self.store.has(entry.digest))
         names = sorted(name for name, target in self.store.refs_of(repo).items() if target == commit)
-        return Held(repo, commit, tuple(names), tuple(sorted(entries)), here, self.store.about(repo, commit))
+        listing = next(filter(None, (sets.listing(self.store, pin) for pin in pins)), None)
+        origin = HUB if listing is None else listing.origin
+        return Held(repo, commit, tuple(names), tuple(sorted(entries)), here, self.store.about(repo, commit), origin)
 
-    def status(self) -> sets.Status:
-        """Wanted and held, of the whole store."""
-        return sets.status(self.store)
+    # -- care: what needs the Hub; the rest is the keeper's -----------------------------------
 
-    # -- care ---------------------------------------------------------------------------------
+    def repair(self, repair: Repair, manner: Manner, watch: Watcher) -> list[MirrorError]:
+        """Fetch the damaged parts of what is wanted, show it again, and forget what was set aside.
 
-    def verify(self, repos: Sequence[RepoId] = ()) -> Iterator[verify.Finding]:
-        """Hash again everything here, or what is wanted of these repos; set aside what is damaged."""
-        pins = [pin for repo in repos for pin in self.store.pins_of(repo)]
-        digests = sets.wanted(self.store, pins) if repos else self.store.objects()
-        for finding in verify.verify(self.store, digests):
-            if not finding.sound and finding.actual:  # what could not be read may be sound
-                self._withdraw(finding.digest)
-            yield finding
-
-    def _withdraw(self, digest: Digest) -> None:
-        """Take a damaged object out of the view, whose links share its bytes, and out of the store."""
-        for pin in self.store.pins():
-            for entry in sets.selected(self.store, pin):
-                if entry.digest == digest:
-                    self.view.drop(pin.repo, pin.commit, entry)
-        self.store.set_aside(digest)
-
-    def commits(self, repo: RepoId, revision: str | None) -> list[CommitId]:
-        """The commits of a repo that were asked for, or the one a revision names. Raises NotHere."""
-        if revision is not None:
-            return [self.store.commit(repo, revision)]
-        commits = sorted({pin.commit for pin in self.store.pins_of(repo)})
-        if not commits:
-            raise NotHere(repo)
-        return commits
-
-    def remove(self, repo: RepoId, commits: Iterable[CommitId]) -> None:
-        """Forget commits: their view and their names. The bytes are gc's."""
-        for commit in commits:
-            self.view.hide(repo, commit)
-            self.store.unkeep(repo, commit)
-
-    def sweep(self, grace_s: float = gc.GRACE_S, *, dry: bool) -> gc.Sweep:
-        """Remove what no pin wants. Raises StoreLocked when locks keep nobody out here."""
+        Returns what went wrong; the rest is done.
+        """
         self.store.prepare()
-        if not self.store.locks_exclude():
-            raise StoreLocked(str(self.store.root), "locks keep nobody out on this disk, so removing is not safe")
-        with self.store.locked():
-            sweep = gc.plan_sweep(self.status(), self.store, time.time(), grace_s)
-            if not dry:
-                for digest in sweep.doomed:
-                    self.store.discard(digest)
-                self.store.sweep_incoming(self.status().wanted)
-        return sweep
+        failures: list[MirrorError] = []
+        open_: set[Digest] = set()
+        for mending in repair.mendings:
+            try:
+                self._mend(mending, manner, watch)
+            except MirrorError as error:
+                failures.append(error)
+                open_ |= {entry.digest for entry in mending.entries}
+        for digest in repair.entries:
+            if digest not in open_ and self.store.has(digest):
+                self.store.forget_damaged(digest)
+        return failures
+
+    def _mend(self, mending: Mending, manner: Manner, watch: Watcher) -> None:
+        lacking = missing(mending.entries, self.store)
+        if lacking and mending.local:
+            advice = f"the Hub does not have {mending.pin.repo}: import its files again"
+            raise DamagedObject(len(lacking), len(mending.entries), advice)
+        if lacking:
+            head = Head(mending.pin.commit, authority=self.store.name)  # nobody is asked what the name stands for
+            with self._pulling(manner, watch) as pull:
+                pull.carry_out(Plan(mending.pin, head, mending.manifest, mending.entries, lacking))
+        self.show_again(mending.pin, mending.manifest)
+
+    def examine(
+        self, environment: Mapping[str, str], rated: tuple[RepoId, str] | None = None, *, quick: bool = False
+    ) -> Iterator[Ill]:
+        """What is wrong with the disk, the settings and (unless `quick`) the network, check by check."""
+        from hfmirror.doctor.examine import Asker, examine_machine, examine_network  # noqa: PLC0415 - for the ill
+        from hfmirror.doctor.network import STEP_S  # noqa: PLC0415 - as above
+        from hfmirror.sources.http import Http  # noqa: PLC0415 - as with a pull
+
+        yield from examine_machine(self.settings, environment, self.store.check)
+        if quick:
+            return
+        with closing(Http(min(self.settings.stall_s, STEP_S))) as http:
+            yield from examine_network(Asker(self.settings, http, _token_of_the_hub(), environment, rated))
+
+    # -- carrying -----------------------------------------------------------------------------
+
+    def plan_export(
+        self, folder: Path, wishes: Sequence[Wish], since: Iterable[Path] = (), most: int | None = None
+    ) -> Parcel:
+        """What a bundle in `folder` has to get. Raises what `bundle.plan_export` and `bundle.known` do."""
+        from hfmirror import bundle  # noqa: PLC0415 - for those who carry
+
+        known = frozenset(mark for path in since for mark in bundle.known(path))
+        return bundle.plan_export(self.store, folder, wishes, known, most)
+
+    def export(self, parcel: Parcel, signer: SecretKey | None, watch: Watcher) -> Exported:
+        """Make the bundle hold what was planned. Raises what `bundle.carry_out` does."""
+        from hfmirror import bundle  # noqa: PLC0415 - as above
+
+        return bundle.carry_out(parcel, self.store, signer, watch)
+
+    def take_in(self, folder: Path, trust: Trust, watch: Watcher) -> Taken:
+        """Bring a bundle in, and show what is whole now. Raises what `bundle.take_in` does."""
+        from hfmirror import bundle  # noqa: PLC0415 - as above
+
+        taken = bundle.take_in(folder, self.store, trust, watch)
+        for brought in taken.names:
+            names = self.store.refs_of(brought.manifest.repo)
+            for pin in brought.pins:
+                leads = names.get(pin.revision) == pin.commit  # it may have been asked for here more lately
+                shown = pin if leads else replace(pin, revision=pin.commit)
+                self.view.show(shown, brought.manifest, sets.selected(self.store, pin))
+        return taken
+
+    def state(self) -> bytes:
+        """What is here, for `plan_export` on another machine: few bytes, no names."""
+        from hfmirror import bundle  # noqa: PLC0415 - as above
+
+        return bundle.state_bytes(self.store.objects())
 
 
 def _token_of_the_hub() -> Callable[[], str | None]:

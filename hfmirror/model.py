@@ -229,6 +229,45 @@ class Span:
         return self.stop - self.start
 
 
+def part_of(index: int, size: int) -> Span:
+    """The part of this number, of a file of `size` bytes."""
+    return Span(index * PART, min((index + 1) * PART, size))
+
+
+def part_runs(indexes: Iterable[int], size: int) -> list[Span]:
+    """Parts, numbered in file order, as runs: those that touch are one span."""
+    runs: list[Span] = []
+    for index in indexes:
+        part = part_of(index, size)
+        if runs and runs[-1].stop == part.start:
+            runs[-1] = Span(runs[-1].start, part.stop)
+        else:
+            runs.append(part)
+    return runs
+
+
+_SUM = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True)
+class PartDigests:
+    """The XXH3-64 of each part of an object, in hex. They tell damage, and prove nothing."""
+
+    size: int  # bytes of the object
+    sums: tuple[str, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is one for each part, and each is one."""
+        return len(self.sums) == -(-self.size // PART) and all(map(_SUM.fullmatch, self.sums))
+
+    def differing(self, other: PartDigests) -> tuple[Span, ...]:
+        """The spans of this object in which `other`, a later look at it, is not the same."""
+        whole = other.sums if other.size >= self.size else other.sums[: other.size // PART]  # its last may be cut off
+        wrong = (index for index, told in enumerate(self.sums) if whole[index : index + 1] != (told,))
+        return tuple(part_runs(wrong, self.size))
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """Which part of a commit a listing covers: whole folders, and single paths."""
@@ -249,10 +288,14 @@ class Reach:
         """Whether this listing answers all that `other` would."""
         if self.everything or other.everything:
             return self.everything
-        return all(self.covers(f"{folder}/") for folder in other.folders) and all(map(self.covers, other.paths))
+        known = set(self.paths)
+        return all(self.covers(f"{folder}/") for folder in other.folders) and all(
+            path in known or self.covers(path) for path in other.paths
+        )
 
 
 EVERYTHING = Reach()
+_WILD = re.compile(r"[*?\[]|/\Z")  # what makes a pattern more than a path
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +317,12 @@ class Selection:
 
     def of(self, manifest: Manifest) -> Iterator[Entry]:
         """The selected entries, in the manifest's order."""
-        return (entry for entry in manifest.entries if self.takes(entry.path))
+        plain = {pattern for pattern in self.include if not _WILD.search(pattern)}  # many may be just paths
+        wild = tuple(pattern for pattern in self.include if pattern not in plain)
+        named, matched = Selection((), self.exclude), Selection(wild, self.exclude)
+        for entry in manifest.entries:
+            if named.takes(entry.path) if entry.path in plain else (wild or not plain) and matched.takes(entry.path):
+                yield entry
 
     def reach(self) -> Reach:
         """The least part of a commit that must be listed to know what is selected."""
@@ -300,6 +348,9 @@ def _matches(path: str, pattern: str) -> bool:
     return fnmatchcase(path, pattern + "*" if pattern.endswith("/") else pattern)
 
 
+HUB, LOCAL, CACHE = "hub", "local", "cache"  # whose word a manifest is
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What a commit holds: immutable, sorted by path; complete unless `reach` says otherwise."""
@@ -308,7 +359,7 @@ class Manifest:
     commit: CommitId
     entries: tuple[Entry, ...]
     reach: Reach = EVERYTHING
-    origin: str = "hub"  # "hub": the authority's word; "local": made here
+    origin: str = HUB  # HUB: the authority's word; LOCAL: made here; CACHE: hearsay out of a client's cache
 
     @classmethod
     def of(
@@ -317,7 +368,7 @@ class Manifest:
         commit: CommitId,
         entries: Iterable[Entry],
         reach: Reach = EVERYTHING,
-        origin: str = "hub",
+        origin: str = HUB,
     ) -> Manifest:
         """From entries in any order. Raises BadManifest when a path comes twice."""
         ordered = tuple(sorted(entries))
@@ -327,11 +378,11 @@ class Manifest:
         return cls(repo, commit, ordered, reach, origin)
 
     def joined(self, other: Manifest) -> Manifest:
-        """One partial listing that covers what either of two, of the same commit, covers."""
+        """One partial listing that covers what either of two, of the same commit and origin, covers."""
         entries = {entry.path: entry for entry in (*self.entries, *other.entries)}
         folders = sorted({*self.reach.folders, *other.reach.folders})
         paths = sorted({*self.reach.paths, *other.reach.paths})
-        return Manifest.of(self.repo, self.commit, entries.values(), Reach(tuple(folders), tuple(paths)))
+        return Manifest.of(self.repo, self.commit, entries.values(), Reach(tuple(folders), tuple(paths)), self.origin)
 
     @cached_property
     def _by_path(self) -> dict[str, Entry]:
@@ -353,13 +404,19 @@ class Head:
     commit: CommitId
     about: dict[str, object] = field(default_factory=dict)  # the authority's own description, as it came
     authority: str = ""  # who said so
+    public: bool = False  # whether anybody may read it, as far as the authority has shown
 
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """What ought to be here, and under which name it was asked for."""
+    """What ought to be here, and under which name it was asked for.
+
+    A *demand* pin is made by a client's question rather than by a wish: it wants whatever of the
+    commit is here already, and nothing more.
+    """
 
     repo: RepoId
     commit: CommitId
     revision: str
     selection: Selection = field(default_factory=Selection)
+    demand: bool = False

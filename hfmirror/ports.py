@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hfmirror.errors import MirrorError
-    from hfmirror.model import CommitId, Digest, Entry, Head, Manifest, Pin, RepoId, Selection, Span
+    from hfmirror.model import CommitId, Digest, Entry, Head, Manifest, PartDigests, Pin, RepoId, Selection, Span
 
 
 Chunk = bytes | memoryview
@@ -131,8 +131,20 @@ class Intake(Protocol):
         """Bytes that came and that the running proof has not reached yet, as far as it could."""
         ...
 
+    def reach(self, start: int) -> int:
+        """The offset up to which every byte from `start` on has been written; `start` when none has."""
+        ...
+
+    def reader(self) -> int:
+        """A new descriptor to read what has been written, good beyond the seal. The caller closes it."""
+        ...
+
+    def prove(self) -> None:
+        """See that the whole content is what its digest says. Raises DigestMismatch and forgets the bytes."""
+        ...
+
     def seal(self) -> None:
-        """Prove the content, then give it its name. Raises DigestMismatch and forgets the bytes."""
+        """Prove the content if that is still to be done, make it durable, and give it its name."""
         ...
 
 
@@ -144,11 +156,23 @@ class Batch(Protocol):
         ...
 
 
-class Store(Source, Protocol):
-    """A source one can also put things into. What it gives is what was proven."""
+class Receiver(Protocol):
+    """The part of a store that takes in large objects."""
 
     def has(self, digest: Digest) -> bool:
         """Whether the object is here, proven and whole."""
+        ...
+
+    def receive(self, entry: Entry) -> AbstractContextManager[Intake]:
+        """An intake for one object; takes over what an earlier, dead one left. Raises DiskFull."""
+        ...
+
+
+class Store(Source, Receiver, Protocol):
+    """A source one can also put things into. What it gives is what was proven."""
+
+    def manifest(self, repo: RepoId, commit: CommitId, selection: Selection | None = None) -> Manifest:
+        """As a catalog; without a selection whatever is known of the commit."""
         ...
 
     def case_blind(self) -> bool:
@@ -157,10 +181,6 @@ class Store(Source, Protocol):
 
     def room_for(self, entries: Sequence[Entry]) -> None:
         """See whether these, still to come, will fit. Raises DiskFull."""
-        ...
-
-    def receive(self, entry: Entry) -> AbstractContextManager[Intake]:
-        """An intake for one object; takes over what an earlier, dead one left. Raises DiskFull."""
         ...
 
     def batch(self) -> AbstractContextManager[Batch]:
@@ -193,3 +213,11 @@ class HasPath(Protocol):
     """Optional gift: the object as a file, for zero-copy serving and hard links."""
 
     def path(self, digest: Digest) -> Path | None: ...
+
+
+class HasParts(HasPath, Protocol):
+    """Optional gift: where in a damaged object the damage is."""
+
+    def part_digests(self, digest: Digest) -> PartDigests | None:
+        """What the object's parts were when it was proven; None where that is not known."""
+        ...

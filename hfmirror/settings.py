@@ -66,3 +66,25 @@ def default_root(environment: Mapping[str, str]) -> Path:
 def current(root: Path | None = None) -> Settings:
     """The settings of this process."""
     return Settings.of(os.environ, root)
+
+
+def client_cache(environment: Mapping[str, str]) -> Path:
+    """Where the official client keeps its own copies (huggingface_hub 2.4.0, `constants.py`)."""
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        if environment.get(name):
+            return Path(environment[name]).expanduser()
+    cache = environment.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(environment.get("HF_HOME") or Path(cache, "huggingface"), "hub").expanduser()
+
+
+def variables_through(environment: Mapping[str, str], address: str) -> dict[str, str]:
+    """An environment whose Hub clients ask the mirror at `address`, and no proxy on the way there."""
+    online = {name: value for name, value in environment.items() if name not in _OFFLINE}
+    loopback = {
+        name: ",".join(filter(None, [environment.get(name), "127.0.0.1,localhost"]))
+        for name in ("NO_PROXY", "no_proxy")
+    }
+    return {**online, **loopback, "HF_ENDPOINT": address}
+
+
+_OFFLINE = {"HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"}

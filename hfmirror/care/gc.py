@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hfmirror.care.sets import Status
-    from hfmirror.model import Digest
+    from hfmirror.model import CommitId, Digest, Pin, RepoId
     from hfmirror.ports import HasPath
 
 GRACE_S = 86_400.0  # a day
@@ -19,6 +19,8 @@ class Sweep:
 
     doomed: dict[Digest, int]  # to bytes
     spared: dict[Digest, int]  # unwanted but young
+    idle: tuple[Pin, ...] = ()  # demands that nobody has used for so long that they are dropped
+    let_go: tuple[tuple[RepoId, CommitId], ...] = ()  # commits that were unpinned: they leave the view
 
     @property
     def freed(self) -> int:

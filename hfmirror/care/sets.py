@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hfmirror.errors import NotHere
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from hfmirror.model import Digest, Entry, Manifest, Pin
     from hfmirror.ports import Store
@@ -33,9 +33,9 @@ class Status:
         return frozenset() if self.unlisted else self.held - self.wanted.keys()
 
 
-def status(store: Store) -> Status:
-    """Look at the whole store."""
-    pins = tuple(store.pins())
+def status(store: Store, without: Container[Pin] = ()) -> Status:
+    """Look at the whole store, as if it had not the pins in `without`."""
+    pins = tuple(pin for pin in store.pins() if pin not in without)
     unlisted = tuple(pin for pin in pins if listing(store, pin) is None)
     return Status(wanted(store, pins), frozenset(store.objects()), unlisted)
 
@@ -48,12 +48,16 @@ def wanted(store: Store, pins: Iterable[Pin]) -> dict[Digest, int]:
 def selected(store: Store, pin: Pin) -> Iterator[Entry]:
     """The entries a pin selects; none while its listing is not here."""
     manifest = listing(store, pin)
-    return iter(()) if manifest is None else pin.selection.of(manifest)
+    if manifest is None:
+        return iter(())
+    if pin.demand:
+        return (entry for entry in manifest.entries if store.has(entry.digest))
+    return pin.selection.of(manifest)
 
 
 def listing(store: Store, pin: Pin) -> Manifest | None:
     """The listing a pin selects from, or None while it is not here."""
     try:
-        return store.manifest(pin.repo, pin.commit, pin.selection)
+        return store.manifest(pin.repo, pin.commit, None if pin.demand else pin.selection)
     except NotHere:
         return None

@@ -7,7 +7,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hfmirror._version import __version__
-from hfmirror.cli import env, gc, info, ls, path, pull, rm, run_, status, verify
+from hfmirror.cli import (
+    doctor,
+    env,
+    export,
+    gc,
+    import_,
+    info,
+    ls,
+    path,
+    pin,
+    pull,
+    repair,
+    rm,
+    run_,
+    serve,
+    status,
+    sync,
+    token,
+    verify,
+    why,
+)
 from hfmirror.cli.exits import guarded, say
 
 if TYPE_CHECKING:
@@ -23,15 +43,25 @@ app = typer.Typer(
 )
 
 app.command("pull")(pull.command)
+app.command("sync")(sync.command)
+app.command("import")(import_.command)
 app.command("path")(path.command)
 app.command("env")(env.command)
 app.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})(run_.command)
+app.command("serve")(serve.command)
+app.add_typer(token.app, name="token")
 app.command("ls")(ls.command)
 app.command("info")(info.command)
 app.command("status")(status.command)
+app.command("doctor")(doctor.command)
 app.command("verify")(verify.command)
+app.command("repair")(repair.command)
+app.command("why")(why.command)
+app.command("pin")(pin.pin)
+app.command("unpin")(pin.unpin)
 app.command("rm")(rm.command)
 app.command("gc")(gc.command)
+app.command("export")(export.command)
 
 
 def _version(wanted: bool) -> None:

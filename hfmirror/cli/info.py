@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from hfmirror.mirror import Held
 
 
+ORIGINS = {"local": "your own, not the Hub's", "cache": "as a client's cache says; the Hub was not asked"}
+
+
 def command(
     repo: RepoName, revision: Revision = None, root: Root = None, as_json: Json = False, quiet: Quiet = False
 ) -> int:
@@ -55,6 +58,8 @@ def _show(held: Held, *, heads: bool) -> None:
 def _head(held: Held) -> None:
     print(f"{held.repo}@{held.commit}")  # noqa: T201 - the command's answer
     print(f"revisions: {' '.join(held.names) or '-'}")  # noqa: T201
+    if held.origin in ORIGINS:
+        print(f"listing:   {ORIGINS[held.origin]}")  # noqa: T201
     print(f"licence:   {licence(held) or 'not stated'}{'; gated' if gated(held) else ''}")  # noqa: T201
     print(f"held:      {len(held.here)} of {len(held.entries)} files, {human(held.size)}")  # noqa: T201
 

@@ -60,4 +60,5 @@ def document(held: Held) -> dict[str, Any]:
         "held": len(held.here),
         "size": held.size,
         "complete": held.complete,
+        "origin": held.origin,
     }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hfmirror.mirror import Mirror
     from hfmirror.model import RepoId, Selection
     from hfmirror.transfer.desk import Manner
+    from hfmirror.transfer.plan import Plan
 
 
 def command(
@@ -30,6 +31,9 @@ def command(
         int | None, typer.Option(min=1, max=128, help="Connections at once; default: what fits.")
     ] = None,
     patience: Annotated[float, typer.Option(min=0, help="Seconds without a new byte until giving up.")] = 900.0,
+    print_urls: Annotated[
+        bool, typer.Option("--print-urls", help="Fetch nothing: list what lacks, for a browser, and `import` later.")
+    ] = False,
     dry_run: DryRun = False,
     root: Root = None,
     as_json: Json = False,
@@ -51,6 +55,7 @@ def command(
         Manner(connections, patience),
         local_dir,
         dry_run,
+        print_urls,
     )
     return guarded(lambda: _pull_all(wish, root, as_json=as_json, quiet=quiet), as_json=as_json)
 
@@ -65,6 +70,7 @@ class Wish:
     manner: Manner
     local_dir: Path | None
     dry_run: bool
+    by_hand: bool  # list what lacks instead of fetching it
 
 
 def _pull_all(wish: Wish, root: Path | None, *, as_json: bool, quiet: bool) -> int:
@@ -79,7 +85,9 @@ def _pull_all(wish: Wish, root: Path | None, *, as_json: bool, quiet: bool) -> i
     for repo, revision in wanted:
         try:
             with watching(as_json=as_json, quiet=quiet) as watch:
-                _pull(mirror, repo, revision, wish, watch)
+                plan = _pull(mirror, repo, revision, wish, watch)
+            if wish.by_hand:
+                _list(mirror, plan, dry=wish.dry_run, as_json=as_json)
         except MirrorError as error:
             tell(error, as_json=as_json)
             failures.append(error)
@@ -100,10 +108,19 @@ def _parsed(wish: Wish) -> list[tuple[RepoId, str]]:
     return [parse(text, wish.revision) for text in wish.repos]
 
 
-def _pull(mirror: Mirror, repo: RepoId, revision: str, wish: Wish, watch: Display) -> None:
-    if wish.dry_run:
-        mirror.plan(repo, revision, wish.selection, wish.manner, watch)
-        return
+def _pull(mirror: Mirror, repo: RepoId, revision: str, wish: Wish, watch: Display) -> Plan:
+    if wish.dry_run or wish.by_hand:
+        return mirror.plan(repo, revision, wish.selection, wish.manner, watch)
     plan = mirror.pull(repo, revision, wish.selection, wish.manner, watch)
     where = mirror.view.snapshot(repo, plan.pin.commit)
     watch.done(plan, mirror.put(plan, wish.local_dir) if wish.local_dir else where)
+    return plan
+
+
+def _list(mirror: Mirror, plan: Plan, *, dry: bool, as_json: bool) -> None:
+    """Say what a person has to fetch, and remember that it is waited for."""
+    from hfmirror.cli import by_hand
+
+    if not dry:
+        mirror.wait_for(plan)
+    (by_hand.print_document if as_json else by_hand.print_list)(plan, mirror.by_hand(plan))

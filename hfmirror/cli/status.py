@@ -3,22 +3,47 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from hfmirror.cli.exits import guarded
 from hfmirror.cli.options import Json, Quiet, Root
 from hfmirror.errors import human
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
-
-def command(root: Root = None, as_json: Json = False, quiet: Quiet = False) -> int:
+def command(
+    state: Annotated[
+        Path | None, typer.Option(help="Write what is here into this file, for `export --since` elsewhere.")
+    ] = None,
+    root: Root = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> int:
     """Compare what ought to be here with what is.
 
     Example: hfmirror status
     """
+    if state is not None:
+        return guarded(lambda: _state(state, root, as_json=as_json, quiet=quiet), as_json=as_json)
     return guarded(lambda: _status(root, as_json=as_json, hints=not quiet), as_json=as_json)
+
+
+def _state(path: Path, root: Path | None, *, as_json: bool, quiet: bool) -> None:
+    """Write a state: few bytes, and no names."""
+    from hfmirror import settings
+    from hfmirror.mirror import Mirror
+    from hfmirror.store import files
+
+    mirror = Mirror.open(settings.current(root))
+    data = mirror.state()
+    with files.translated(path, len(data)):
+        path.write_bytes(data)
+    if as_json:
+        print(json.dumps({"state": str(path), "size": len(data)}, ensure_ascii=False))  # noqa: T201 - the answer
+    elif not quiet:
+        print(f"wrote {path}, {human(len(data))}: mail it to where you export")  # noqa: T201 - the command's answer
 
 
 def _status(root: Path | None, *, as_json: bool, hints: bool) -> None:

@@ -134,7 +134,7 @@ class Transfer:
         self._error: MirrorError | None = None
         self._enough = False
         self._cut = False  # a refusal so long that the rest of it is not read
-        self._gathered, self._passed_on = 0, time.monotonic()
+        self._gathered, self._passed_on = 0, 0.0
         if origin(url) != self._place:
             self._place = origin(url)
             self._source.set_way(handle, url)

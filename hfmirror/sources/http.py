@@ -115,20 +115,26 @@ class Answer:
                 began = time.monotonic()
 
     def _read_into(self, buffer: memoryview) -> int:
-        """Fill the buffer from the body; how many bytes came, 0 at its end.
+        """Put what has come of the body into the buffer; how many bytes that were, 0 at its end.
 
         urllib3 returns each block as new bytes, which costs a third of the processor time of a large
         download. The reader of the standard library below it fills a buffer, and is used where it
-        can be: a body of known length. It does not notice when that body ends early; we do.
+        can be: a body of known length. One read of the socket each, so that a reader who waits for
+        these very bytes does not wait for more; nor does it notice when the body ends early; we do.
         """
         below = self._below
         if below is None:
             data = self._raw.read(len(buffer), decode_content=False)
             buffer[: len(data)] = data
             return len(data)
-        count = below.readinto(buffer)
-        if count == 0 and below.length:
+        if not below.length:
+            return 0
+        count: int = below.fp.readinto1(buffer[: below.length])
+        if count == 0:
             raise IncompleteRead(0, below.length)
+        below.length -= count
+        if not below.length:
+            below.read(0)  # lets it see its end, so that the connection can be used again
         return count
 
     @cached_property

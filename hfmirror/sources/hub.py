@@ -75,7 +75,29 @@ class HubSource:
         if isinstance(known_as, str) and "/" in known_as:
             with suppress(UsageError):
                 self.addresses.rename(repo, RepoId.of(repo.kind, known_as).name)
-        return Head(commit_id(sha), about, self.name)
+        return Head(commit_id(sha), about, self.name, self._public(about))
+
+    def _public(self, about: Mapping[str, Any]) -> bool:
+        """Whether this shows that anybody may read the repo: it says so, or it answered one who is nobody."""
+        if about.get("private") or about.get("gated"):
+            return False
+        return self._token() is None or (about.get("private") is False and about.get("gated") is False)
+
+    def admits(self, repo: RepoId) -> bool:
+        """Whether this caller may read the repo's files: one request. Raises Unavailable."""
+        asked = self._asked(repo, "main")
+        with self._follow(f"{self._api(repo)}/auth-check", {"Accept-Encoding": "identity"}, asked) as answer:
+            answered = answer.text(ERROR_TEXT)
+            if answer.status == 200:
+                return True
+            error = reply.failure(answer.status, answer.headers, answered, asked)
+        if isinstance(error, Unavailable):
+            raise error
+        return False
+
+    def document(self, repo: RepoId, question: str) -> Any:
+        """What the Hub says about a repo at `/api/<kind>s/<repo>/<question>`, as JSON. Raises as a `Catalog`."""
+        return self._json(f"{self._api(repo)}/{question}", self._asked(repo, "main"))[0]
 
     def manifest(self, repo: RepoId, commit: CommitId, selection: Selection) -> Manifest:
         """The whole listing; of a commit with more than a page of files only what the selection reaches.

@@ -96,11 +96,11 @@ def _refusal(status: int, code: str, said: str, asked: Asked) -> MirrorError:
         return DisabledRepo(asked.repo)
     if said == "Invalid credentials in Authorization header":
         return BadToken(asked.repo)
-    if code == "RepoNotFound" or status in (401, 404):
+    if code == "RepoNotFound" or status == 401:
         return RepoNotFound(asked.repo, asked.source)
     if status == 403:
         return AccessDenied(asked.repo, said)
-    return ProtocolError(asked.source, f"status {status} {said}".rstrip())
+    return ProtocolError(asked.source, f"status {status} {said}".rstrip())  # a Hub's 404 has a code
 
 
 def printable(text: str) -> str:

@@ -14,17 +14,19 @@ from typing import TYPE_CHECKING
 
 from hfmirror import codec
 from hfmirror.errors import BadManifest, DiskFull, NotHere, StoreLocked, UsageError
-from hfmirror.model import EVERYTHING, PART, Algorithm, CommitId, Digest, Head, Manifest, RepoId, is_commit
+from hfmirror.model import CACHE, EVERYTHING, PART, Algorithm, CommitId, Digest, Head, Manifest, RepoId, is_commit
 from hfmirror.store import files, locks
 from hfmirror.store.batch import DiskBatch, take_in
 from hfmirror.store.drafts import Drafts
 from hfmirror.store.layout import Layout, label, unlabel
+from hfmirror.store.ledger import Ledger
 from hfmirror.store.partial import DiskIntake
+from hfmirror.store.parts import PartShelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
-    from hfmirror.model import Entry, Pin, Selection, Span
+    from hfmirror.model import Entry, PartDigests, Pin, Selection, Span
     from hfmirror.ports import Chunk
     from hfmirror.store.files import StrPath
 
@@ -32,8 +34,12 @@ if TYPE_CHECKING:
 BLOCK = 4096  # bytes; what a disk gives a file beyond its size, on average and rounded up
 
 
+HEARSAY = "import"  # who said so when no authority did
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+
 def _now() -> str:
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(timezone.utc).strftime(TIME)
 
 
 class DiskStore:
@@ -43,6 +49,8 @@ class DiskStore:
         self.layout = Layout(root)
         self.root = root
         self.drafts = Drafts(self.layout.incoming)
+        self.ledger = Ledger(self.layout, self.drafts)
+        self.parts = PartShelf(self.layout, self.drafts)
         self._exclusive: bool | None = None
 
     @property
@@ -112,7 +120,7 @@ class DiskStore:
 
     def manifest(self, repo: RepoId, commit: CommitId, selection: Selection | None = None) -> Manifest:
         """The commit's listing: the whole one, or a part that covers the selection. Raises NotHere."""
-        for path in (self.layout.manifest(repo, commit), self.layout.partial_manifest(repo, commit)):
+        for path in self.layout.listings(repo, commit):
             text = files.read_text(path)
             if text is None:
                 continue
@@ -193,7 +201,7 @@ class DiskStore:
             folder = self.layout.intake(entry.digest, owner)
             files.ensure_folder(self.layout.incoming)
             others = self._inherit(entry.digest, folder)
-            intake = DiskIntake(folder, entry, self.layout.object(entry.digest))
+            intake = DiskIntake(folder, entry, self.layout.object(entry.digest), self.parts)
             try:
                 for other in others:
                     dead = locks.is_dead(other.name.partition("~")[2], other)
@@ -201,12 +209,20 @@ class DiskStore:
                         intake.copy_parts(other)
                     if dead:
                         files.remove_folder(other)
+                self._salvage(entry, intake)
                 yield intake
             finally:
                 intake.close()
         finally:
             locks.let_go(owner)
             claim.release()
+
+    def _salvage(self, entry: Entry, intake: DiskIntake) -> None:
+        """Take the sound parts of a damaged object that was set aside: only the others need come again."""
+        damaged = self.layout.set_aside(entry.digest)
+        parts = self.parts.of(entry.digest) if damaged.exists() else None
+        if parts is not None and parts.size == entry.size:
+            intake.copy_from(damaged, dict(enumerate(parts.sums)))
 
     def _inherit(self, digest: Digest, folder: Path) -> list[Path]:
         """Take over the fullest download of this object whose writer surely runs no more.
@@ -268,8 +284,10 @@ class DiskStore:
         if manifest.reach == EVERYTHING:
             self.drafts.publish_text(whole, codec.manifest_text(manifest))
             files.remove(self.layout.partial_manifest(repo, commit))
+            files.remove(self.layout.hearsay(repo, commit))
             return
-        path = self.layout.partial_manifest(repo, commit)
+        hearsay = manifest.origin == CACHE
+        path = self.layout.hearsay(repo, commit) if hearsay else self.layout.partial_manifest(repo, commit)
         text = files.read_text(path)
         if text is not None:
             with suppress(BadManifest):
@@ -289,28 +307,114 @@ class DiskStore:
                 text = codec.dump(head.about)
                 if files.read_text(self.layout.description(pin.repo, pin.commit)) != text:
                     self.drafts.publish_text(self.layout.description(pin.repo, pin.commit), text)
-            if not is_commit(pin.revision):
+            standing = codec.standing_text(pin.repo, public=head.public)
+            if files.read_text(self.layout.standing(pin.repo)) != standing:
+                self.drafts.publish_text(self.layout.standing(pin.repo), standing)
+            if not is_commit(pin.revision):  # last: who finds it finds all that is said about it
                 ref = codec.ref_text(pin.commit, _now(), head.authority)
                 self.drafts.publish_text(self.layout.ref(pin.repo, pin.revision), ref)
 
-    def unkeep(self, repo: RepoId, commit: CommitId) -> None:
+    def public(self, repo: RepoId) -> bool:
+        """Whether anybody may read a repo: as it was obtained, or as the authority described what is here."""
+        path = self.layout.standing(repo)
+        text = files.read_text(path)
+        if text is not None:
+            return codec.public_of(text, str(path))
+        stated = [self.about(repo, commit) for commit in {pin.commit for pin in self.pins_of(repo)}]
+        return bool(stated) and all(about.get("private") is False and about.get("gated") is False for about in stated)
+
+    def asked(self, repo: RepoId, revision: str) -> tuple[float, str] | None:
+        """When and by whom it was last said what a revision stands for: seconds since 1970, authority."""
+        path = self.layout.ref(repo, revision)
+        text = files.read_text(path)
+        if text is None:
+            return None
+        document = codec.load(text, str(path))
+        told = datetime.strptime(f"{document.get('checked_at')}+0000", f"{TIME}%z")
+        return told.timestamp(), str(document.get("authority"))
+
+    def hear(self, pin: Pin, when: float) -> bool:
+        """Let a revision lead to the pin's commit, unless an authority said where it leads; whether it does now.
+
+        `when` it was heard, in seconds since 1970: of two hearsays the later one counts.
+        """
+        path = self.layout.ref(pin.repo, pin.revision)
+        checked_at = datetime.fromtimestamp(when, timezone.utc).strftime(TIME)
+        with self.locked():
+            text = files.read_text(path)
+            if text is not None:
+                told = codec.load(text, str(path))
+                later = told.get("authority") == HEARSAY and str(told.get("checked_at")) < checked_at
+                if told.get("commit") == pin.commit or not later:
+                    return bool(told.get("commit") == pin.commit)
+            self.drafts.publish_text(path, codec.ref_text(pin.commit, checked_at, HEARSAY))
+        return True
+
+    def latest(self, repo: RepoId) -> CommitId | None:
+        """The commit to describe a repo by: where `main` was last, or any that is here."""
+        with suppress(NotHere):
+            return self.commit(repo, "main")
+        return next((pin.commit for pin in self.pins_of(repo)), None)
+
+    def repos(self) -> Iterator[RepoId]:
+        """Every repo of which a listing is kept."""
+        for folder in sorted(self.layout.pins.glob("*--*")):
+            with suppress(UsageError):
+                yield RepoId.of_folder(folder.name)
+
+    def unkeep(self, repo: RepoId, commit: CommitId, *, wanted_too: bool = True) -> None:
         """Forget that a commit ought to be here, and the names that lead to it. Its bytes wait for gc."""
         with self.locked():
+            if not wanted_too and any(pin.commit == commit for pin in self.pins_of(repo)):
+                return  # somebody has asked for it again
             for path in (self.layout.refs / repo.folder).glob("*.json"):
                 if codec.ref_of(files.read_text(path) or "", str(path)) == commit:
                     files.remove(path)
             files.remove(self.layout.pin(repo, commit))
-            files.remove(self.layout.manifest(repo, commit))
-            files.remove(self.layout.partial_manifest(repo, commit))
+            for path in self.layout.listings(repo, commit):
+                files.remove(path)
             files.remove(self.layout.description(repo, commit))
+            if not any(self.pins_of(repo)):
+                files.remove(self.layout.standing(repo))
+
+    def unwish(self, repo: RepoId, commit: CommitId) -> None:
+        """Forget that anybody asked for a commit; a demand for it stays. What was let go waits for gc."""
+        with self.locked():
+            self._rewrite(self.layout.pin(repo, commit), codec.without_wishes)
+
+    def undemand(self, repo: RepoId, commit: CommitId, before: float) -> None:
+        """Forget the demand for a commit, if it was last used `before` that: seconds since 1970."""
+        with self.locked():
+            if self.used(repo, commit) < before:
+                self._rewrite(self.layout.pin(repo, commit), codec.without_demand)
+
+    def _rewrite(self, path: Path, change: Callable[[codec.Document], codec.Document]) -> None:
+        text = files.read_text(path)
+        if text is not None:
+            self.drafts.publish_text(path, codec.dump(change(codec.load(text, str(path)))))
+
+    def used(self, repo: RepoId, commit: CommitId) -> float:
+        """When a commit was last pulled or used by clients, in seconds since 1970; infinity where nobody can say."""
+        path = self.layout.pin(repo, commit)
+        text = files.read_text(path)
+        try:
+            used = codec.load(text or "", str(path)).get("used")
+            return datetime.strptime(f"{used}+0000", f"{TIME}%z").timestamp()
+        except (BadManifest, ValueError):
+            return float("inf")
+
+    def let_go(self) -> Iterator[tuple[RepoId, CommitId]]:
+        """Commits that were unpinned and that nothing wants since."""
+        for repo in self.repos():
+            for path in sorted((self.layout.pins / repo.folder).glob("*.json")):
+                text = files.read_text(path)
+                if text is not None and not codec.pins_of(codec.load(text, str(path)), str(path)):
+                    yield repo, CommitId(path.stem)
 
     def pins(self) -> Iterator[Pin]:
         """What ought to be here."""
-        for folder in sorted(self.layout.pins.glob("*--*")):
-            try:
-                yield from self.pins_of(RepoId.of_folder(folder.name))
-            except UsageError:
-                continue  # not ours
+        for repo in self.repos():
+            yield from self.pins_of(repo)
 
     def pins_of(self, repo: RepoId) -> Iterator[Pin]:
         """What ought to be here of one repo."""
@@ -333,6 +437,15 @@ class DiskStore:
     def discard(self, digest: Digest) -> None:
         """Remove an object. For gc only, under the store's lock."""
         files.remove(self.layout.object(digest))
+        self.parts.forget(digest)
+
+    def part_digests(self, digest: Digest) -> PartDigests | None:
+        """What is known of the parts of an object, whether it is here or was set aside."""
+        return self.parts.of(digest)
+
+    def sweep_parts(self) -> None:
+        """Remove the checksums of parts of which no object is left. Under the store's lock."""
+        self.parts.sweep({*self.objects(), *self.damaged()})
 
     def sweep_incoming(self, wanted: Container[Digest]) -> None:
         """Remove downloads that nobody works on and no pin wants. Under the store's lock."""
@@ -342,10 +455,18 @@ class DiskStore:
 
     def set_aside(self, digest: Digest) -> Path:
         """Take a damaged object out of the store, but keep it to be looked at."""
-        target = self.layout.quarantine / label(digest)
+        target = self.layout.set_aside(digest)
         files.ensure_folder(target.parent)
         files.replace(self.layout.object(digest), target)
         return target
+
+    def damaged(self) -> list[Digest]:
+        """The objects that were set aside."""
+        return sorted(filter(None, (unlabel(path.name) for path in self.layout.quarantine.glob("*"))))
+
+    def forget_damaged(self, digest: Digest) -> None:
+        """Remove what was set aside, now that a sound one is here."""
+        files.remove(self.layout.set_aside(digest))
 
 
 def _size(path: StrPath) -> int:

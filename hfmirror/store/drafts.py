@@ -48,12 +48,14 @@ class Drafts:
             with contextlib.suppress(OSError):
                 os.unlink(draft)
 
-    def publish_text(self, path: Path, text: str, *, durable: bool = True) -> None:
+    def publish_text(self, path: Path, text: str, *, durable: bool = True, mode: int = 0o666) -> None:
         """Give `path` this content: wholly or not at all, and (if durable) still there after a power cut."""
         files.ensure_folder(self.folder)
         files.ensure_folder(path.parent)
         with self._draft() as draft, files.translated(path, len(text)):
-            with open(draft, "x", encoding="utf-8", newline="\n") as out:  # noqa: PTH123 - a string
+            with open(
+                draft, "x", encoding="utf-8", newline="\n", opener=lambda name, flags: os.open(name, flags, mode)
+            ) as out:
                 out.write(text)
                 out.flush()
                 if durable:
@@ -118,3 +120,10 @@ class Drafts:
             with open(draft, "x"):  # noqa: PTH123 - a string
                 pass
             return (self.folder / os.path.basename(draft).swapcase()).exists()  # noqa: PTH119 - a string
+
+    @contextlib.contextmanager
+    def draft(self) -> Iterator[str]:
+        """A name for a new draft, for whoever fills and renames it; if it is still there at the end, it is removed."""
+        files.ensure_folder(self.folder)
+        with self._draft() as draft:
+            yield draft

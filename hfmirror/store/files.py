@@ -235,17 +235,23 @@ def hard_link(source: StrPath, target: StrPath) -> bool:
 def clone(source: StrPath, target: StrPath) -> str:
     """A new file with the bytes of another: "reflink" where the disk shares blocks, else "copy". Raises OSError."""
     with open(source, "rb") as old, open(target, "xb") as new:  # noqa: PTH123 - strings or paths
-        if sys.platform.startswith("linux"):
-            import fcntl  # noqa: PLC0415 - not on Windows
-
-            try:
-                fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
-            except OSError:
-                pass
-            else:
-                return "reflink"
+        if reflink(old.fileno(), new.fileno()):
+            return "reflink"
         shutil.copyfileobj(old, new, 1 << 20)
     return "copy"
+
+
+def reflink(source: int, target: int) -> bool:
+    """Let an empty open file share the blocks of another; False where the disk cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        return False
+    return True
 
 
 def same_file(first: StrPath, second: StrPath) -> bool:

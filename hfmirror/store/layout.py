@@ -3,10 +3,14 @@
     <root>/                                     HFMIRROR_HOME
     ├── format.json                             {"format": "hfmirror", "version": 1, "id": "…"}
     ├── objects/<algorithm>/<2>/<hex>           0444; the name is the proof
-    ├── manifests/<repo>/<commit>.json          immutable; `<commit>.partial.json` covers a part only
+    ├── parts/<algorithm>/<2>/<hex>             checksums of the parts of a large object; derivable
+    ├── manifests/<repo>/<commit>.json          immutable; `<commit>.partial.json` covers a part only,
+    │                                           `<commit>.cache.json` is what a client's cache said
     ├── pins/<repo>/<commit>.json               what ought to be here
     ├── refs/<repo>/<revision, %-escaped>.json  the commit a name stood for, and when it was asked
     ├── about/<repo>/<commit>.json              the Hub's own description, as it came
+    ├── access/repos/<repo>.json                whether anybody may read the repo
+    ├── access/tokens.json                      the mirror's own tokens, hashed; access/admitted.json, access/key
     ├── incoming/<algorithm>-<hex>~<owner>/     one large object on its way: data, journal
     ├── incoming/batch~<owner>/                 small objects, proven, waiting for their names
     ├── locks/                                  courtesy between processes
@@ -37,10 +41,12 @@ class Layout:
         self.root = root
         self.format = root / "format.json"
         self.objects = root / "objects"
+        self.parts = root / "parts"
         self.manifests = root / "manifests"
         self.pins = root / "pins"
         self.refs = root / "refs"
         self.about = root / "about"
+        self.access = root / "access"
         self.incoming = root / "incoming"
         self.locks = root / "locks"
         self.quarantine = root / "quarantine"
@@ -51,6 +57,14 @@ class Layout:
         """A proven object. A string: this one is asked for thousands of times."""
         return f"{self._objects}/{digest.algorithm.value}/{digest.hex[:2]}/{digest.hex}"
 
+    def part_digests(self, digest: Digest) -> Path:
+        """The checksums of a large object's parts."""
+        return self.parts / digest.algorithm.value / digest.hex[:2] / digest.hex
+
+    def set_aside(self, digest: Digest) -> Path:
+        """A damaged object, out of the store."""
+        return self.quarantine / label(digest)
+
     def manifest(self, repo: RepoId, commit: CommitId) -> Path:
         """A commit's whole listing."""
         return self.manifests / repo.folder / f"{commit}.json"
@@ -58,6 +72,14 @@ class Layout:
     def partial_manifest(self, repo: RepoId, commit: CommitId) -> Path:
         """What is known of a commit whose whole listing was never fetched."""
         return self.manifests / repo.folder / f"{commit}.partial.json"
+
+    def hearsay(self, repo: RepoId, commit: CommitId) -> Path:
+        """What a client's cache told of a commit that the authority could not be asked about."""
+        return self.manifests / repo.folder / f"{commit}.cache.json"
+
+    def listings(self, repo: RepoId, commit: CommitId) -> tuple[Path, Path, Path]:
+        """Where a listing of a commit may be, the most trusted first."""
+        return self.manifest(repo, commit), self.partial_manifest(repo, commit), self.hearsay(repo, commit)
 
     def pin(self, repo: RepoId, commit: CommitId) -> Path:
         """What was asked for of a commit."""
@@ -70,6 +92,10 @@ class Layout:
     def description(self, repo: RepoId, commit: CommitId) -> Path:
         """The authority's own words about a commit."""
         return self.about / repo.folder / f"{commit}.json"
+
+    def standing(self, repo: RepoId) -> Path:
+        """Whether anybody may read a repo."""
+        return self.access / "repos" / f"{repo.folder}.json"
 
     def intake(self, digest: Digest, owner: str) -> Path:
         """The folder of one large object on its way in."""

@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING
 import xxhash
 
 from hfmirror.errors import DigestMismatch, StoreError, StoreLocked
-from hfmirror.model import PART, Span
+from hfmirror.model import PART, PartDigests, Span, part_of, part_runs
 from hfmirror.store import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from hfmirror.model import Entry, Hasher
+    from hfmirror.store.parts import PartShelf
 
 WRITE_BACK = 64 * 2**20  # bytes; ask the disk to begin writing this often, so that the seal need not wait for all
 
@@ -95,12 +96,14 @@ class Prover:
 class DiskIntake:
     """The store's `Intake` for one entry in one folder, which this writer owns."""
 
-    def __init__(self, folder: Path, entry: Entry, target: str) -> None:
+    def __init__(self, folder: Path, entry: Entry, target: str, shelf: PartShelf) -> None:
         """Open or make the folder's data and journal. Raises DiskFull, StoreError."""
-        self._folder, self._entry, self._target = folder, entry, target
+        self._folder, self._entry, self._target, self._shelf = folder, entry, target, shelf
         self._data, self._journal_path = folder / "data", folder / "journal"
         self._lock = threading.Lock()
         self._pieces: dict[int, tuple[int, xxhash.xxh3_64]] = {}  # parts begun: next offset, checksum so far
+        self._ahead: dict[int, dict[int, int]] = {}  # of parts begun, runs that came ahead: offset, size
+        self._noting = threading.Lock()  # around the two above
         self._open = True
         self._writing = 0  # threads inside a write just now
         self._quiet = threading.Condition(self._lock)
@@ -111,48 +114,62 @@ class DiskIntake:
                 if os.fstat(self._fd).st_size != entry.size:
                     files.preallocate(self._fd, entry.size)
                 self._inode = os.fstat(self._fd).st_ino
-                self._done = {index for index, _ in self._proven_claims(folder, self._fd)}
+                claims = self._claims(folder)
+                self._sums = {index: claims[index] for index, _ in self._proven(claims, self._fd)}
+                self._done = set(self._sums)
                 flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
                 self._journal = os.open(self._journal_path, flags, 0o644)
                 os.write(self._journal, b"\n")  # ends a line that a crash may have torn
             except BaseException:
                 os.close(self._fd)
                 raise
+        self.proven = False
         self._frontier = 0
         self._prover = Prover(self._fd, entry.digest.hasher(entry.size), entry.size)
         self._advance()
 
     def _part(self, index: int) -> Span:
-        return Span(index * PART, min((index + 1) * PART, self._entry.size))
+        return part_of(index, self._entry.size)
 
     @property
     def _parts(self) -> int:
         return -(-self._entry.size // PART)
 
-    def _proven_claims(self, folder: Path, fd: int) -> Iterator[tuple[int, memoryview]]:
-        """Parts that a journal claims and its data bear out, with their bytes (good until the next)."""
-        buffer = memoryview(bytearray(PART))
+    def _claims(self, folder: Path) -> dict[int, str]:
+        """The parts a journal claims, with their checksums."""
         claims: dict[int, str] = {}
         for line in files.read_bytes(folder / "journal").decode("ascii", "replace").splitlines():
             number, _, checksum = line.partition(" ")
             if number.isascii() and number.isdigit() and int(number) < self._parts:
                 claims[int(number)] = checksum
+        return claims
+
+    def _proven(self, claims: Mapping[int, str], fd: int) -> Iterator[tuple[int, memoryview]]:
+        """Claimed parts that a file bears out, with their bytes (good until the next)."""
+        buffer = memoryview(bytearray(PART))
         for index, checksum in claims.items():
             span = self._part(index)
-            count = files.read_into(fd, buffer[: span.size], span.start)
+            try:
+                count = files.read_into(fd, buffer[: span.size], span.start)
+            except OSError:
+                continue  # a part that cannot be read is one that has to come again
             if count == span.size and xxhash.xxh3_64_hexdigest(buffer[:count]) == checksum:
                 yield index, buffer[:count]
 
     def copy_parts(self, folder: Path) -> None:
         """Copy the proven parts of another download of the same object that are missing here."""
+        self.copy_from(folder / "data", self._claims(folder))
+
+    def copy_from(self, place: Path, claims: Mapping[int, str]) -> None:
+        """Copy the parts of a file that are missing here and have the checksums they are claimed to have."""
         try:
-            fd = os.open(folder / "data", os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            fd = os.open(place, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         except OSError:
             return
         try:
-            for index, data in self._proven_claims(folder, fd):
-                if index not in self._done:
-                    self.write(self._part(index).start, data)
+            lacking = {index: checksum for index, checksum in claims.items() if index not in self._done}
+            for index, data in self._proven(lacking, fd):
+                self.write(self._part(index).start, data)
         finally:
             os.close(fd)
 
@@ -160,14 +177,7 @@ class DiskIntake:
         """Spans still to come: runs of absent parts, in file order."""
         with self._lock:
             absent = [index for index in range(self._parts) if index not in self._done]
-        runs: list[Span] = []
-        for index in absent:
-            part = self._part(index)
-            if runs and runs[-1].stop == part.start:
-                runs[-1] = Span(runs[-1].start, part.stop)
-            else:
-                runs.append(part)
-        return runs
+        return part_runs(absent, self._entry.size)
 
     def write(self, start: int, data: bytes | memoryview) -> None:
         """Put bytes at `start`; a part is claimed once its last byte is in. Raises StoreError, StoreLocked."""
@@ -199,20 +209,33 @@ class DiskIntake:
             start, view = start + len(piece), view[len(piece) :]
 
     def _note(self, index: int, part: Span, start: int, piece: memoryview) -> None:
-        """Account for bytes of one part, which come in order though perhaps through several connections."""
-        if start == part.start:
-            checksum = xxhash.xxh3_64(piece)
-        else:
-            expected, checksum = self._pieces[index]
-            if expected != start:
-                raise ValueError(f"part {index} continues at {expected}, not at {start}")
+        """Account for bytes of one part: the next ones, or some ahead, where two connections share the part."""
+        with self._noting:
+            begun = self._pieces.get(index)
+            after, checksum = (part.start, xxhash.xxh3_64()) if begun is None or start == part.start else begun
+            if start < after:
+                raise ValueError(f"part {index} continues at {after}, not at {start}")
+            ahead = self._ahead.setdefault(index, {})
+            if start > after:
+                run = next((first for first, size in ahead.items() if first + size == start), start)
+                ahead[run] = start + len(piece) - run
+                return
             checksum.update(piece)
-        after = start + len(piece)
-        if after < part.stop:
+            after += len(piece)
+            while after in ahead:
+                after += self._read_back(after, ahead.pop(after), checksum)
             self._pieces[index] = (after, checksum)
-            return
-        self._pieces.pop(index, None)
+            if after < part.stop:
+                return
+            del self._pieces[index], self._ahead[index]
         self._claim(index, checksum.hexdigest())
+
+    def _read_back(self, start: int, size: int, checksum: xxhash.xxh3_64) -> int:
+        """Take bytes into a checksum that were written ahead of their turn; how many."""
+        buffer = memoryview(bytearray(size))
+        with files.translated(self._data):
+            checksum.update(buffer[: files.read_into(self._fd, buffer, start)])
+        return size
 
     def _claim(self, index: int, checksum: str) -> None:
         with files.translated(self._journal_path, 32):
@@ -220,6 +243,7 @@ class DiskIntake:
                 raise StoreLocked(str(self._folder), "another hfmirror took this download over")
             os.write(self._journal, f"{index} {checksum}\n".encode())
         with self._lock:
+            self._sums[index] = checksum
             self._done.add(index)
             self._advance()
 
@@ -239,21 +263,54 @@ class DiskIntake:
         """Bytes that came and that the running proof has not reached yet, as far as it could."""
         return self._prover.behind
 
-    def seal(self) -> None:
-        """Prove the content, then give it its name. Raises DigestMismatch (and forgets the bytes), StoreError."""
+    def reach(self, start: int) -> int:
+        """The offset up to which every byte from `start` on has been written; `start` when none has."""
+        with self._noting:
+            while start < self._entry.size:
+                index = start // PART
+                after = self._part(index).stop if index in self._done else self._written(index, start)
+                if after == start:
+                    break
+                start = after
+        return start
+
+    def _written(self, index: int, start: int) -> int:
+        """The end of the run of written bytes of a part begun in which `start` is; `start` when it is in none."""
+        begun = self._pieces.get(index)
+        if begun is not None and self._part(index).start <= start < begun[0]:
+            return begun[0]
+        runs = self._ahead.get(index, {}).items()
+        return next((first + size for first, size in runs if first <= start < first + size), start)
+
+    def reader(self) -> int:
+        """A new descriptor to read what has been written, good beyond the seal. The caller closes it."""
+        return os.open(self._data, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+
+    def prove(self) -> None:
+        """See that the content is what its digest says. Raises DigestMismatch (and forgets the bytes), StoreError."""
         if self.missing():
             raise StoreError(str(self._folder), "parts of it are still missing")
         with files.translated(self._data):
             actual = self._prover.result()
         if actual != self._entry.digest.hex:
             self.abandon()
+            self._shelf.forget(self._entry.digest)  # if parts were taken over on its word, it misled
             raise DigestMismatch(self._entry.path, self._entry.digest, actual)
+        self.proven = True
+
+    def seal(self) -> None:
+        """Prove the content if need be, then give it its name. Raises DigestMismatch, StoreError."""
+        if not self.proven:
+            self.prove()
         with files.translated(self._target, self._entry.size):
             files.sync(self._fd)
             if not self._still_ours():
                 raise StoreLocked(str(self._folder), "another hfmirror took this download over")
             self.close()  # some systems rename no open file
             files.publish_object(self._data, self._target)
+        sums = tuple(self._sums[index] for index in range(self._parts))
+        with contextlib.suppress(StoreError):  # the object is here; where it may rot one day is only good to know
+            self._shelf.keep(self._entry.digest, PartDigests(self._entry.size, sums))
         self.abandon()
 
     def close(self) -> None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from hfmirror.errors import (
     DigestMismatch,
     EntryNotFound,
+    Intercepted,
+    LinkExpired,
     MirrorError,
     OutOfPatience,
     RangesIgnored,
@@ -25,21 +27,22 @@ from hfmirror.errors import (
     first_by_table,
 )
 from hfmirror.model import PART, Span
-from hfmirror.transfer.events import Arrived, Elsewhere, Refused, Resumed, Sealed, Waiting
-from hfmirror.transfer.orders import Download, FileOrder, WholeOrder
+from hfmirror.transfer.events import Arrived, Elsewhere, Proven, Refused, Resumed, Sealed, Waiting
+from hfmirror.transfer.orders import GRAIN, Download, FileOrder, WholeOrder
+from hfmirror.transfer.pace import SPAN_S, SPANS, Pace
 from hfmirror.transfer.patience import PATIENCE_S, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hfmirror.model import Entry, Manifest
-    from hfmirror.ports import Batch, Order, Store
+    from hfmirror.ports import Batch, Order, Receiver
     from hfmirror.transfer.events import Event, Watcher
 
 WHOLE = PART  # bytes; files up to this size are gathered in memory and sealed in groups
-SPAN = 16 * PART  # bytes asked for at once; at 1 GB/s a request costs under a tenth of its time
-PROBE = PART  # bytes of the first span, until the source has shown that it honours ranges
-FEW, MANY = 4, 16  # connections for large files (best on a clean fast line) and for small ones
+SPAN = SPANS[1]  # bytes asked for at once while the line is too fast to tell how fast
+PROBE = 16 * 2**10  # bytes of the first span, until the source has shown that it honours ranges: all wait for it
+FEW, MANY = 4, 16  # connections to begin with, for large files (best on a clean fast line) and for small ones
 AHEAD = 32 * PART  # bytes that may wait for their proof before the line is known to be faster than it
 LAPSES = 3  # ranges ignored in a row until a source that honoured them is taken for one that no longer does
 ELSEWHERE_S = 1.0  # how often to look whether another process has finished a file
@@ -57,7 +60,13 @@ class Desk:
     """The `OrderBook` of one pull from one supplier."""
 
     def __init__(
-        self, manifest: Manifest, entries: Sequence[Entry], store: Store, batch: Batch, manner: Manner, watch: Watcher
+        self,
+        manifest: Manifest,
+        entries: Sequence[Entry],
+        store: Receiver,
+        batch: Batch,
+        manner: Manner,
+        watch: Watcher,
     ) -> None:
         self._manifest, self._store, self._batch, self._manner, self._watch = manifest, store, batch, manner, watch
         self._large = deque(entry for entry in entries if entry.size > WHOLE)
@@ -71,6 +80,8 @@ class Desk:
         self._damaged: set[Entry] = set()  # came wrong once
         self._failures: list[MirrorError] = []
         self._patience = Patience(manner.patience_s)
+        self._pace = Pace(FEW)
+        self._urgent: dict[Entry, int] = {}  # where somebody waits for the bytes
         self._not_before = 0.0
         self._over = False
         self._lock = threading.Condition(threading.RLock())
@@ -80,13 +91,22 @@ class Desk:
 
     @property
     def connections(self) -> int:
-        """How many orders are worth having in flight."""
+        """How many orders are worth having in flight; one more for each reader who waits for bytes not ordered yet."""
+        return self._usual_connections + sum(download.urgent for download in self._downloads)
+
+    @property
+    def _usual_connections(self) -> int:
         if self._manner.connections:
             return self._manner.connections
         if any(download.intake.unproven > AHEAD for download in self._downloads):
             return 1  # the proof cannot keep up as it is; more connections would only take its processor
+        return self._pace.connections(self._least)
+
+    @property
+    def _least(self) -> int:
+        """Connections worth having without having tried."""
         large = self._large or any(download.unassigned for download in self._downloads)
-        return FEW if large else MANY
+        return MANY if self._small and not large else FEW
 
     @property
     def closed(self) -> bool:
@@ -105,6 +125,8 @@ class Desk:
                     order = self._pick(now)
                     if order is not None:
                         self._in_flight += 1
+                        order.since = now
+                        self._pace.ordered(now, self._least)
                         return order
                 if now >= deadline:
                     return None
@@ -112,12 +134,21 @@ class Desk:
             self._lock.notify_all()
             return None
 
+    def hurry(self, entry: Entry, start: int) -> None:
+        """Somebody waits for the bytes from `start` on: order them before all others."""
+        with self._lock:
+            self._urgent[entry] = start
+            for download in self._downloads:
+                if download.entry.digest == entry.digest and self._ranges is not False:
+                    download.urgent = download.urgent or _hurried(download, start // GRAIN * GRAIN)
+            self._lock.notify_all()
+
     def _due(self, now: float) -> float:
         """When something may be ordered that may not be now, if nobody reports before."""
         times = [self._not_before, *(when for when, _ in self._elsewhere)]
         return min((when for when in times if when > now), default=now + 1.0)
 
-    def _pick(self, now: float) -> Order | None:
+    def _pick(self, now: float) -> FileOrder | WholeOrder | None:
         while True:
             for download in self._downloads:
                 order = self._span_of(download)
@@ -128,10 +159,51 @@ class Desk:
         if self._small:
             entry, head = self._small.popleft()
             return WholeOrder(self, self._manifest, entry, head)
-        return None
+        return self._relief(now) if self._ranges else None
+
+    def _relief(self, now: float) -> FileOrder | None:
+        """Nothing is left to order: share what the slowest order has still to bring, if it will take long."""
+        usual = self._pace.speed
+        slowest = max(self._active, key=lambda order: order.needs_s(now, usual) / 2**order.shared, default=None)
+        if slowest is None or slowest.needs_s(now, usual) / 2**slowest.shared < self._pace.relief_s:
+            return None
+        rate = slowest.rate(now, usual)
+        shared = slowest.share(rate / (rate + usual))
+        if shared is None:
+            return None
+        relief = self._order(slowest.download, [shared])
+        slowest.download.active.append(relief)
+        return relief
+
+    @property
+    def _active(self) -> list[FileOrder]:
+        return [order for download in self._downloads for order in download.active]
+
+    def _give_back(self, now: float) -> None:
+        """Fewer connections are worth having than there are: let go of those that would take long.
+
+        Only to wait for orders to end would be to keep the slowest.
+        """
+        usual = self._pace.speed
+        staying = [order for order in self._active if not order.leaving]
+        staying.sort(key=lambda order: -order.needs_s(now, usual))
+        for order in staying[: self._excess]:
+            order.leaving = True
+            rest = order.share(0) if order.needs_s(now, usual) > SPAN_S else None
+            if rest is not None:
+                order.download.unassigned.appendleft(rest)
+        self._lock.notify_all()
+
+    @property
+    def _excess(self) -> int:
+        """Orders too many, whatever the proof says: it lags for moments only."""
+        if self._manner.connections or not self._ranges or self._in_flight <= self._pace.connections(FEW):
+            return 0
+        leaving = sum(order.leaving for order in self._active)
+        return max(self._in_flight - leaving - self._pace.connections(self._least), 0)
 
     def _span_of(self, download: Download) -> FileOrder | None:
-        alone = self._ranges is False or not download.opened
+        alone = self._ranges is False or not (download.opened or download.urgent)
         if not download.unassigned or download.sealing or (alone and download.active):
             return None
         if self._ranges is False:
@@ -140,16 +212,24 @@ class Desk:
             order = self._order(download, wanted).whole()
         else:
             order = self._order(download, [self._cut(download)])
+            download.urgent = False
         download.active.append(order)
         return order
+
+    @property
+    def _unassigned(self) -> int:
+        """Bytes of large files to be shared out; never too few while whole files are left."""
+        if self._large:
+            return SPAN * self.connections
+        return sum(span.size for download in self._downloads for span in download.unassigned)
 
     def _order(self, download: Download, wanted: list[Span]) -> FileOrder:
         return FileOrder(self, self._manifest, download, wanted)
 
     def _cut(self, download: Download) -> Span:
-        """The next span: up to a multiple of SPAN, so that no two orders meet inside a part."""
+        """The next span: up to a multiple of its usual size, so that no two orders meet inside a part."""
+        step = self._pace.span(self._unassigned, self.connections) if self._ranges else PROBE
         first = download.unassigned.popleft()
-        step = SPAN if self._ranges else PROBE
         stop = min(first.stop, first.start - first.start % step + step)
         if stop < first.stop:
             download.unassigned.appendleft(Span(stop, first.stop))
@@ -196,6 +276,8 @@ class Desk:
             self._give_up(error)
             return
         self._patience.encourage()  # reading back what is here took its time
+        if entry in self._urgent:
+            download.urgent = _hurried(download, self._urgent[entry] // GRAIN * GRAIN)
         if download.missing < entry.size:
             self._watch(Resumed(entry, entry.size - download.missing))
         with self._lock:
@@ -224,6 +306,8 @@ class Desk:
         error: MirrorError | None = None
         try:
             with download.closing:
+                download.intake.prove()
+                self._tell(Proven(download.entry))
                 download.intake.seal()
         except MirrorError as failure:
             error = failure
@@ -266,8 +350,14 @@ class Desk:
     def arrived(self, order: FileOrder | WholeOrder, size: int) -> None:
         """New bytes. Called for each block, without the lock."""
         self._patience.encourage()
-        if isinstance(order, FileOrder) and self._ranges and not order.download.opened:
-            with self._lock:
+        now = self._patience.clock()
+        with self._lock:
+            if order.got == size:
+                self._pace.opened(now - order.since)
+            self._pace.arrived(now, size)
+            if self._excess:
+                self._give_back(now)
+            if isinstance(order, FileOrder) and self._ranges and not order.download.opened:
                 order.download.opened = True
                 self._lock.notify_all()
         self._watch(Arrived(order.entry, size, self.source))
@@ -285,8 +375,10 @@ class Desk:
     def ended(self, order: FileOrder | WholeOrder, error: MirrorError | None) -> None:
         """An order is over; what it did not bring is wanted again."""
         events: list[Event] = []
+        now = self._patience.clock()
         with self._lock:
             self._in_flight -= 1
+            self._pace.ended(now, order.got, now - order.since)
             if self._over:  # what came is in the intake; nobody will ask for the rest
                 self._lock.notify_all()
                 return
@@ -348,7 +440,13 @@ class Desk:
         elif order.got:
             events.append(Waiting(error, 0.0))
         else:
+            self._refused(order, error)
             self._pause(error, events)
+
+    def _refused(self, order: FileOrder | WholeOrder, error: MirrorError) -> None:
+        """An order that was not even begun may mean that there are too many, unless the reason is another."""
+        if not isinstance(error, LinkExpired | Intercepted):
+            self._pace.refused(self._patience.clock(), order.since)
 
     def _pause(self, error: MirrorError, events: list[Event]) -> None:
         """Order nothing for a while, or give up when no byte has come for too long.
@@ -406,3 +504,18 @@ class Desk:
         if self._failures:
             worst = first_by_table(self._failures)
             raise worst.cause if isinstance(worst, Unexpected) else worst
+
+
+def _hurried(download: Download, start: int) -> bool:
+    """Let the bytes from `start` on be the next to be ordered; whether that changed anything."""
+    for at, span in enumerate(download.unassigned):
+        if span.start <= start < span.stop:
+            del download.unassigned[at]
+            if span.start < start:
+                download.unassigned.insert(at, Span(span.start, start))
+            download.unassigned.appendleft(Span(start, span.stop))
+            return True
+    given = next(filter(None, (order.give(start) for order in download.active)), None)
+    if given is not None:
+        download.unassigned.appendleft(given)
+    return given is not None

@@ -53,6 +53,13 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
+class Proven:
+    """All of a large file came and is what its digest says; it is yet to be made durable and named."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
 class Sealed:
     """A file is whole, proven, and in the store."""
 
@@ -99,7 +106,7 @@ class Linked:
     how: tuple[str, ...]  # "hard link", "reflink", "copy": the ways that were needed
 
 
-Event = Asking | Listed | Planned | Resumed | Arrived | Sealed | Waiting | Refused | Elsewhere | Stale | Linked
+Event = Asking | Listed | Planned | Resumed | Arrived | Proven | Sealed | Waiting | Refused | Elsewhere | Stale | Linked
 Watcher = Callable[[Event], None]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from hfmirror.model import Entry, Manifest
     from hfmirror.ports import Intake
 
+SOON = 256 * 2**10  # bytes; whoever waits for what comes so soon need not be given a connection of his own
+GRAIN = 64 * 2**10  # bytes; what is given away begins at a multiple of this
+CREDIT_S = 0.5  # seconds for which an order is taken to be as fast as others, whatever it brings
+
 
 @dataclass(slots=True, eq=False)
 class Download:
@@ -26,6 +31,7 @@ class Download:
     unassigned: deque[Span]
     active: list[FileOrder] = field(default_factory=list)
     opened: bool = False  # the source has begun to answer for it, so it may be asked for more at once
+    urgent: bool = False  # somebody waits for the first of the unassigned bytes
     sealing: bool = False
     dropped: bool = False  # nothing more of it is ordered
 
@@ -50,6 +56,7 @@ class WholeOrder:
     def __init__(self, clerk: Clerk, manifest: Manifest, entry: Entry, head: bytes = b"") -> None:
         self.manifest, self.entry = manifest, entry
         self.span = Span(len(head), entry.size)
+        self.since = 0.0  # when it went out, by the desk's clock
         self._clerk, self._chunks, self._size = clerk, [head] if head else [], len(head)
 
     @property
@@ -98,8 +105,46 @@ class FileOrder:
         self.manifest, self.entry, self.download = manifest, download.entry, download
         self.span = wanted[0]
         self.wanted = wanted
+        self.since = 0.0  # when it went out, by the desk's clock
+        self.shared = 0  # how often its rest was given away
+        self.leaving = False  # not to be followed by another
         self.got = 0  # bytes that were wanted and came
         self._clerk, self._position = clerk, wanted[0].start
+        self._lock = threading.Lock()  # around `wanted`, whose end may be taken away at any time
+
+    def rate(self, now: float, usual: float) -> float:
+        """Bytes a second, going by what came so far, and at first by what is usual."""
+        return (self.got + usual * CREDIT_S) / (now - self.since + CREDIT_S)
+
+    def needs_s(self, now: float, usual: float) -> float:
+        """Seconds until its end, at that rate."""
+        return sum(span.size for span in self.wanted) / self.rate(now, usual)
+
+    def share(self, keep: float) -> Span | None:
+        """Give away the end of what is still to come, but for this share of it; None: too little.
+
+        What is already under way when this order has enough is lost, and so is its connection.
+        """
+        with self._lock:
+            if not self.wanted:
+                return None
+            last = self.wanted[-1]
+            cut = int(last.start + last.size * keep) // GRAIN * GRAIN + GRAIN
+            if not last.start < cut < last.stop:
+                return None
+            self.wanted[-1] = Span(last.start, cut)
+            self.shared += 1
+            return Span(cut, last.stop)
+
+    def give(self, start: int) -> Span | None:
+        """Give away what is to come from `start` on; None: it is not this order's, or will come soon anyway."""
+        with self._lock:
+            if not self.wanted or not self.wanted[-1].start + SOON < start < self.wanted[-1].stop:
+                return None
+            last = self.wanted[-1]
+            self.wanted[-1] = Span(last.start, start)
+            self.shared += 1
+            return Span(start, last.stop)
 
     def whole(self) -> FileOrder:
         """The same order, for a server that sends files from their first byte only."""
@@ -111,10 +156,10 @@ class FileOrder:
         """The next bytes; False when no more are wanted. Raises StoreError."""
         view = memoryview(data)
         while len(view):
-            if not self.wanted:
+            if not self.wanted and self._position >= self.span.stop:
                 self.wanted = self._clerk.overrun(self)
-                if not self.wanted:
-                    return False
+            if not self.wanted:
+                return False  # there is no more, or another order brings it
             passed = min(max(self.wanted[0].start - self._position, 0), len(view))
             view, self._position = view[passed:], self._position + passed
             if len(view):
@@ -123,13 +168,20 @@ class FileOrder:
 
     def _write(self, view: memoryview) -> int:
         """Put the head of `view` where it belongs; how many bytes that were."""
-        target = self.wanted[0]
-        piece = view[: target.stop - self._position]
-        self.download.intake.write(self._position, piece)
-        self._position += len(piece)
+        with self._lock:
+            target = self.wanted[0]
+            piece = view[: target.stop - self._position]
+            here = Span(self._position, self._position + len(piece))
+            left = Span(here.stop, target.stop)
+            self.wanted[:1] = [left] if left.size else []
+        try:
+            self.download.intake.write(here.start, piece)
+        except BaseException:
+            with self._lock:
+                self.wanted.insert(0, here)
+            raise
+        self._position = here.stop
         self.got += len(piece)
-        left = Span(self._position, target.stop)
-        self.wanted[:1] = [left] if left.size else []
         self._clerk.arrived(self, len(piece))
         return len(piece)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hfmirror.errors import BadManifest, NotHere, NothingMatches, Unavailable, UnsafePath
-from hfmirror.model import Head, Pin, is_commit
+from hfmirror.model import CACHE, HUB, LOCAL, Head, Pin, is_commit
 from hfmirror.transfer.events import Asking, Listed, Planned, Stale
 from hfmirror.transfer.fetch import fetch
 from hfmirror.transfer.patience import Patience, patiently
@@ -33,7 +34,7 @@ class Pull:
         """
         self._watch(Asking(repo, revision, self._source.name))
         held = self._held(repo, revision, selection)
-        if held is not None and is_commit(revision):
+        if held is not None and _settled(held, revision):
             return self._decided(held)
         try:
             head = self._source.resolve(repo, revision)
@@ -71,10 +72,10 @@ class Pull:
             return None  # what was true when last asked settles nothing but what is held
 
     def _manifest(self, repo: RepoId, head: Head, selection: Selection) -> Manifest:
-        try:
-            return self._store.manifest(repo, head.commit, selection)
-        except (NotHere, BadManifest):
-            pass
+        with suppress(NotHere, BadManifest):
+            known = self._store.manifest(repo, head.commit, selection)
+            if known.origin != CACHE:
+                return known
         patience = Patience(self._manner.patience_s)
         return patiently(lambda: self._source.manifest(repo, head.commit, selection), patience, self._watch)
 
@@ -89,3 +90,9 @@ class Pull:
             fetch(self._source, self._store, plan, self._manner, self._watch)
         if plan.head.authority != self._store.name:  # what the store itself said is no news to it
             self._store.publish(plan.pin, plan.head)
+
+
+def _settled(plan: Plan, revision: str) -> bool:
+    """Whether nobody need be asked: a commit never moves, and what was made here nobody else knows."""
+    origin = plan.manifest.origin
+    return origin == LOCAL or (origin == HUB and is_commit(revision))

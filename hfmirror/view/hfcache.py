@@ -126,7 +126,7 @@ class HubCache:
 
     def _made_here(self, path: Path) -> bool:
         """Whether a blob, or a name in a snapshot that leads to one, shows an object of the store."""
-        digest = _digest_of(_leads_to(path))
+        digest = digest_of(_leads_to(path))
         if not path.is_symlink() and digest is None:
             return path.stat().st_nlink > 1  # a hard link straight into the snapshot: no symlinks here
         blob = path if not path.is_symlink() else path.parent / os.readlink(path)
@@ -146,7 +146,7 @@ def _leads_to(path: Path) -> str:
     return os.path.basename(os.readlink(path)) if path.is_symlink() else path.name  # noqa: PTH119 - text
 
 
-def _digest_of(blob: str) -> Digest | None:
+def digest_of(blob: str) -> Digest | None:
     """What a blob's name says of its content: the Hub's etag is the digest."""
     for algorithm in Algorithm:
         if len(blob) == hex_length(algorithm) and not set(blob) - set("0123456789abcdef"):

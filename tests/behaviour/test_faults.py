@@ -101,7 +101,7 @@ def test_a_wrong_answer_costs_a_part(hub: HubSimulator, lab: Lab, engine: str, n
         if low and AT_START[name].where == "resolve":  # the hub is asked again where an address has expired
             stack.enter_context(failing_from(hub, low, once(AT_START["403"])))
         armed = stack.enter_context(failing_from(hub, low, once(AT_START[name])))
-        lab.run("pull", "acme/tiny")
+        lab.run("pull", "acme/tiny", "--connections", "1")  # so that the next request is for what the break left
         assert armed.strikes == 1
     hub.settle()
     if name != ENTIRE:
@@ -240,6 +240,7 @@ def test_what_never_ends_is_given_up_with_everything_kept(tmp_path: Path) -> Non
             lab = Lab(hub, stack.enter_context(served(hub)).endpoint, folder)
             begun = stack.enter_context(contextlib.ExitStack())
             begun.enter_context(hub.failing(STEADY))
+            begun.enter_context(hub.failing(cut_after=PART + PART // 4, where="cdn", times=2))
             begun.enter_context(failing_from(hub, PART, Faults(status=503, where="cdn")))
             lab.run("pull", "acme/tiny", "--patience", "0.1", code=5)
             begun.close()

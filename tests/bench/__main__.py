@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench import settings as defaults
 from tests.bench.bench import Bench
+from tests.bench.cases import serve_cold, serve_company, serve_lines, serve_olah, serve_warm
 from tests.bench.cases.flips import flips
 from tests.bench.cases.kills import kills
 from tests.bench.cases.large import large, large_disk, large_fast
@@ -39,6 +40,25 @@ CASES: dict[str, Callable[[Bench], None]] = {
     "flips": flips,
     "startup": startup,
     "second-pull": second_pull,
+    "serve-whole-1": serve_warm.whole_1,
+    "serve-whole-8": serve_warm.whole_8,
+    "serve-whole-64": serve_warm.whole_64,
+    "serve-ranges": serve_warm.ranges,
+    "serve-head": serve_warm.head,
+    "serve-small": serve_warm.small,
+    "serve-tls-1": serve_warm.tls_1,
+    "serve-tls-8": serve_warm.tls_8,
+    "serve-olah-1": serve_olah.olah_1,
+    "serve-olah-8": serve_olah.olah_8,
+    "serve-latency": serve_company.latency,
+    "serve-memory": serve_company.memory_500,
+    "serve-pinned": serve_company.pinned_commit,
+    "serve-cold-bytes": serve_cold.cold_bytes,
+    "serve-first-byte": serve_cold.first_byte,
+    "serve-slow-neighbour": serve_cold.slow_neighbour,
+    "serve-cold-line": serve_lines.cold_line,
+    "serve-cold-cap": serve_lines.cold_cap,
+    "serve-cold-8": serve_lines.cold_8,
 }
 
 
@@ -53,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
             signal.signal(getattr(signal, name), signal.default_int_handler)
     settings = Settings(
         tuple(shlex.split(asked.hfmirror)), asked.hf, asked.aria2c, asked.work, asked.disk,
-        asked.pairs, asked.size, asked.files, asked.timeout, asked.allocation, asked.hf_quiet,
+        asked.pairs, asked.size, asked.files, asked.timeout, asked.allocation, asked.seconds, asked.hf_quiet,
     )  # fmt: skip
     report = Report(facts=versions(settings))
     if report.facts.get("hf", HF_VERSION) != HF_VERSION:
@@ -88,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("case", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}; without any, all")
     add("--pairs", type=int, default=3, metavar="N", help="rounds of each comparison")
+    add("--seconds", type=float, default=3.0, metavar="S", help="of each load on a server")
     add("--size", type=int, metavar="MIB", help="of the large file, instead of the case's own")
     add("--files", type=int, metavar="N", help="in the repos of many files, instead of the case's own")
     add("--work", type=Path, default=defaults.default_work(), metavar="DIR", help="for loopback cases")

@@ -119,20 +119,22 @@ def _own_peak(maxrss: int) -> int:
 def _watch(started: Child) -> int:
     peak = 0
     while started.running():
-        peak = max(peak, sum(map(_resident, _family(started.pid))))
+        peak = max(peak, sum(map(resident, family(started.pid))))
         time.sleep(_GLANCE_S)
     return peak
 
 
-def _family(pid: int) -> Iterator[int]:
+def family(pid: int) -> Iterator[int]:
+    """A process, its children, and theirs."""
     yield pid
     with suppress(OSError):  # it may end while we look
         for listing in Path(f"/proc/{pid}/task").glob("*/children"):
             for born in listing.read_text().split():
-                yield from _family(int(born))
+                yield from family(int(born))
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
+    """Bytes of memory a process has just now; none when it is over."""
     with suppress(OSError, IndexError):
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tests.bench.tls import Certificate
 
 
+_FEW = 10  # files
+
+
 class PeerMissing(Exception):
     """A program the bench compares with, or serves with, is not installed."""
 
@@ -35,12 +38,21 @@ class NginxHub:
         """How many it has answered so far. Only for a Hub that keeps a log."""
         return len(self.access_log.read_text().splitlines())
 
+    def sent(self) -> int:
+        """Bytes of bodies in those answers."""
+        return sum(int(line.rpartition(" ")[2]) for line in self.access_log.read_text().splitlines())
+
 
 @contextmanager
 def nginx_hub(
-    folder: Path, repos: Sequence[Repo], *, certificate: Certificate | None = None, logged: bool = False
+    folder: Path,
+    repos: Sequence[Repo],
+    *,
+    certificate: Certificate | None = None,
+    logged: bool = False,
+    host: str = "127.0.0.1",
 ) -> Iterator[NginxHub]:
-    """Publish repos on a loopback port, over TLS if a certificate is given. `folder` is the hub's own.
+    """Publish repos on a port of `host`, over TLS if a certificate is given. `folder` is the hub's own.
 
     Raises PeerMissing without nginx, ServerFailed.
     """
@@ -48,13 +60,13 @@ def nginx_hub(
     if nginx is None:
         raise PeerMissing("nginx is not installed (Debian: apt-get install nginx-light)")
     _answers(folder, repos)
-    port = free_port()
+    address = (host, free_port(host))
     config = folder / "nginx.conf"
-    config.write_text(_configuration(folder, repos, port, certificate, logged=logged))
+    config.write_text(_configuration(folder, repos, address, certificate, logged=logged))
     scheme = "https" if certificate else "http"
     argv = [nginx, "-p", str(folder), "-e", "error.log", "-c", str(config)]
-    with serving(argv, port, folder / "start.log"):
-        yield NginxHub(f"{scheme}://127.0.0.1:{port}", folder / "access.log")
+    with serving(argv, address, folder / "start.log"):
+        yield NginxHub(f"{scheme}://{address[0]}:{address[1]}", folder / "access.log")
 
 
 def _answers(folder: Path, repos: Sequence[Repo]) -> None:
@@ -74,33 +86,41 @@ def _answers(folder: Path, repos: Sequence[Repo]) -> None:
                 linked.append(f'"{repo.name}/{file.path}" {file.size};\n')
     (folder / "etags.map").write_text("".join(etags))
     (folder / "linked.map").write_text("".join(linked))
+    (folder / "paths.map").write_text(
+        "".join(f"{repo.name} '{repo.tree().decode()}';\n" for repo in repos if _few(repo))
+    )
 
 
-def _user() -> str:
+def _few(repo: Repo) -> bool:
+    """Whether an answer about all files of a repo is short enough to stand in a configuration."""
+    return len(repo.files) <= _FEW
+
+
+def worker_user() -> str:
     """Workers of a root's nginx would be nobody, who may not enter a private folder."""
     if os.geteuid() != 0:
         return ""
     return f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(os.getegid()).gr_name};"
 
 
-def _listen(port: int, certificate: Certificate | None) -> str:
+def _listen(address: tuple[str, int], certificate: Certificate | None) -> str:
     if certificate is None:
-        return f"listen 127.0.0.1:{port};"
+        return f"listen {address[0]}:{address[1]};"
     return (
-        f"listen 127.0.0.1:{port} ssl; "
+        f"listen {address[0]}:{address[1]} ssl; "
         f"ssl_certificate {certificate.public}; ssl_certificate_key {certificate.secret}; "
         "ssl_session_cache shared:bench:4m;"
     )
 
 
 def _configuration(
-    folder: Path, repos: Sequence[Repo], port: int, certificate: Certificate | None, *, logged: bool
+    folder: Path, repos: Sequence[Repo], address: tuple[str, int], certificate: Certificate | None, *, logged: bool
 ) -> str:
     return _TEMPLATE.format(
-        user=_user(),
+        user=worker_user(),
         commits="".join(f"{repo.name} {repo.commit};" for repo in repos),
         log="access_log access.log asked;" if logged else "access_log off;",
-        listen=_listen(port, certificate),
+        listen=_listen(address, certificate),
         root=folder,
     )
 
@@ -119,6 +139,7 @@ http {{
   map $repo $commit {{ {commits} }}
   map "$repo/$path" $digest {{ include etags.map; }}
   map "$repo/$path" $linked_size {{ include linked.map; }}
+  map $repo $paths {{ include paths.map; }}
   map $linked_size $linked_digest {{ "" ""; default $digest; }}
   server {{
     {listen}
@@ -134,6 +155,9 @@ http {{
     }}
     location ~ "^/api/models/bench/(?<repo>[^/]+)/tree/(?:main|[0-9a-f]{{40}})$" {{
       default_type application/json; alias {root}/api/$repo/tree.json; error_page 404 = @no_repo;
+    }}
+    location ~ "^/api/models/bench/(?<repo>[^/]+)/paths-info/(?:main|[0-9a-f]{{40}})$" {{
+      default_type application/json; return 200 $paths;
     }}
     location = /api/agent-harnesses {{
       default_type application/json; return 200 '{{"standardEnvVars":[],"harnesses":{{}}}}';

@@ -27,6 +27,7 @@ class Settings:
     files: int | None = None
     timeout_s: float = 900.0  # of one command
     allocation: str = "falloc"  # aria2c's --file-allocation
+    seconds: float = 3.0  # of a load on a server
     hf_quiet: bool = False  # the official client without its progress bars, which cost it a quarter of its rate
 
     def bytes_or(self, default_mib: int) -> int:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from tests import material
-from tests.conformance import clients
+from tests.conformance import clients, scenes
+from tests.conformance import shelf as shelves
 from tests.conformance.machine import Machine, run, said
+from tests.conformance.scenes import states
 from tests.simulator import HubSimulator, served
 
 if TYPE_CHECKING:
@@ -18,9 +20,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.conformance.clients import Client
+    from tests.conformance.scenes import Scene
+    from tests.conformance.shelf import Made, Shelf
+    from tests.simulator import Served
 
 CHINESE = "techthiyanes/chinese_sentiment"
 _HERE = "tests/conformance/"
+_QUICK = (f"{_HERE}test_rules.py", f"{_HERE}test_table.py")  # no client runs in these
 _outcomes: Counter[str] = Counter()
 
 
@@ -74,6 +80,46 @@ def chinese(client: Callable[[str], Client], tmp_path_factory: pytest.TempPathFa
     return folder
 
 
+@pytest.fixture(scope="session")
+def made(client: Callable[[str], Client]) -> Made:
+    """Folders of models and tables."""
+    try:
+        return shelves.made(client)
+    except (material.MaterialMissing, clients.ClientMissing) as missing:
+        unavailable(str(missing))
+
+
+@pytest.fixture(scope="session")
+def shelf(made: Made) -> Shelf:
+    """One Hub with something of everything."""
+    return shelves.fill(HubSimulator(), made)
+
+
+@pytest.fixture(scope="session")
+def site(shelf: Shelf) -> Iterator[Served]:
+    """It, over real sockets, with its CDN."""
+    with served(shelf.hub) as at:
+        yield at
+
+
+@pytest.fixture(scope="session")
+def stocked(site: Served, tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """A machine that has pulled all of it."""
+    machine = Machine(tmp_path_factory.mktemp("stocked"), site.endpoint)
+    machine.hfmirror("pull", "--quiet", *shelves.wanted())
+    return machine
+
+
+@pytest.fixture(params=states())
+def scene(
+    request: pytest.FixtureRequest, shelf: Shelf, site: Served, stocked: Machine, tmp_path: Path
+) -> Iterator[Scene]:
+    """A mirror in each of its states."""
+    request.node.user_properties.append(("state", request.param))  # for the table
+    with scenes.scene(request.param, shelf, site, stocked, tmp_path) as made:
+        yield made
+
+
 @pytest.fixture
 def hub() -> HubSimulator:
     """An empty hub."""
@@ -89,7 +135,11 @@ def machine(hub: HubSimulator, tmp_path: Path) -> Iterator[Machine]:
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Count what ran and what was skipped."""
-    if report.nodeid.startswith(_HERE) and (report.when == "call" or report.outcome == "skipped"):
+    if (
+        report.nodeid.startswith(_HERE)
+        and not report.nodeid.startswith(_QUICK)
+        and (report.when == "call" or report.outcome == "skipped")
+    ):
         _outcomes["skipped" if report.skipped else "run"] += 1
 
 

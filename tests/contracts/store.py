@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hfmirror.errors import BadManifest, DigestMismatch, DiskFull, NotHere, StoreLocked
-from hfmirror.model import PART, Algorithm, CommitId, Entry, Manifest, Reach, Selection
+from hfmirror.model import PART, Algorithm, CommitId, Entry, Manifest, Pin, Reach, Selection
 from tests.contracts.scene import COMMIT, TINY, entry, head_of, manifest, pin_of, read
 
 if TYPE_CHECKING:
@@ -111,6 +112,33 @@ class StoreContract:
             intake.write(2 * PART - 1, LARGE[2 * PART - 1 : 2 * PART])
             assert [(span.start, span.stop) for span in intake.missing()] == [(0, PART), (2 * PART, len(LARGE))]
 
+    def test_what_was_written_can_be_read_before_the_part_is_whole(self, store: Store) -> None:
+        with store.receive(entry(LARGE)) as intake:
+            assert intake.reach(0) == 0
+            intake.write(0, LARGE[:100])
+            intake.write(PART, LARGE[PART : 2 * PART])
+            assert (intake.reach(0), intake.reach(100), intake.reach(PART + 5)) == (100, 100, 2 * PART)
+            fd = intake.reader()
+            try:
+                assert os.pread(fd, 100, 0) == LARGE[:100]
+                intake.write(100, LARGE[100:PART])
+                assert intake.reach(7) == 2 * PART
+                intake.write(2 * PART, LARGE[2 * PART :])
+                assert intake.reach(0) == intake.reach(len(LARGE)) == len(LARGE)
+                intake.seal()
+                assert os.pread(fd, 4, len(LARGE) - 4) == b"tail"
+            finally:
+                os.close(fd)
+
+    def test_a_content_can_be_proven_before_it_is_named(self, store: Store) -> None:
+        wanted = entry(LARGE)
+        with store.receive(wanted) as intake:
+            intake.write(0, LARGE)
+            intake.prove()
+            assert not store.has(wanted.digest)
+            intake.seal()
+        assert store.has(wanted.digest)
+
     def test_closing_without_a_seal_keeps_the_finished_parts(self, store: Store) -> None:
         wanted = entry(LARGE)
         with pytest.raises(KeyboardInterrupt), store.receive(wanted) as intake:
@@ -165,6 +193,15 @@ class StoreContract:
         other = pin_of(listing, "v1", Selection(("*.json",)))
         store.keep(other, listing)
         assert list(store.pins()) == [pin_of(listing), other]
+
+    def test_a_demand_is_kept_beside_the_wishes(self, store: Store) -> None:
+        listing = manifest([entry(b"a", "a"), entry(b"b", "b")])
+        demand = Pin(TINY, COMMIT, "main", demand=True)
+        for _ in range(2):
+            store.keep(demand, listing)
+        assert list(store.pins()) == [demand]
+        store.keep(pin_of(listing), listing)
+        assert list(store.pins()) == [pin_of(listing), demand]
 
     def test_a_name_leads_somewhere_only_once_it_is_published(self, store: Store) -> None:
         listing = manifest([entry(b"a", "a")])

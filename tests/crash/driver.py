@@ -16,6 +16,8 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hfmirror.adopt.bring import Wish
+from hfmirror.adopt.matching import Way
 from hfmirror.errors import MirrorError
 from hfmirror.mirror import Mirror
 from hfmirror.model import Kind, RepoId, Selection
@@ -102,7 +104,37 @@ def _remove(mirror: Mirror, repo: RepoId) -> None:
     mirror.sweep(0.0, dry=False)
 
 
-_VERBS: dict[str, Callable[[Mirror, RepoId], None]] = {"pull": _pull, "remove": _remove}
+def _verify(mirror: Mirror) -> None:
+    for _ in mirror.verify():
+        pass
+
+
+def _mend(mirror: Mirror) -> None:
+    _verify(mirror)
+    for failure in mirror.repair(mirror.plan_repair(), Manner(), silent):
+        raise failure
+
+
+def _let_go(mirror: Mirror, repo: RepoId) -> None:
+    mirror.unpin(repo, mirror.commits(repo, None))
+    mirror.sweep(0.0, dry=False)
+
+
+def _import(mirror: Mirror, repo: RepoId, way: Way = Way()) -> None:  # noqa: B008 - it is immutable
+    """Of the folder beside the store."""
+    wish = Wish((f"{mirror.settings.root}.files",), repo, way=way)
+    mirror.bring(wish, silent, lambda reading: None)
+
+
+_VERBS: dict[str, Callable[[Mirror, RepoId], None]] = {
+    "pull": _pull,
+    "remove": _remove,
+    "let go": _let_go,
+    "verify": lambda mirror, _: _verify(mirror),
+    "mend": lambda mirror, _: _mend(mirror),
+    "import": _import,
+    "import-move": lambda mirror, repo: _import(mirror, repo, Way(move=True)),
+}
 
 if __name__ == "__main__":
     main()

@@ -24,9 +24,16 @@ _VALUES = {int: "NUMBER", float: "NUMBER", Path: "PATH", str: "TEXT"}
 
 
 def commands() -> dict[str, Any]:
-    """The subcommands by name, as the parser has them."""
-    group: Any = typer.main.get_command(app)
-    return dict(group.commands)
+    """The subcommands by name, as the parser has them; those of a group by both words."""
+    return dict(_below(top(), ()))
+
+
+def _below(group: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    for word, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _below(command, (*words, word))
+        else:
+            yield " ".join((*words, word)), command
 
 
 def top() -> Any:
@@ -52,7 +59,9 @@ def help_of(word: str, command: Any) -> str:
     if example:
         lines += [f"Example: `{' '.join(example.split())}`", ""]
     rows = [(f"`{_shown(param)}`", param.help or "", "") for param in arguments(command)]
-    rows += [(_spelled(param) + _value(word, param), param.help or "", _default(param)) for param in options(command)]
+    rows += [
+        (_spelled(param) + _value(command, param), param.help or "", _default(param)) for param in options(command)
+    ]
     return "\n".join([*lines, *_table(("Word or option", "What it means", "Default"), rows), ""])
 
 
@@ -60,12 +69,13 @@ def help_of_all() -> str:
     """The part about `hfmirror` without a command: its options, and its commands in a list."""
     own = [param for param in options(top()) if "completion" not in param.name]  # those are typer's, in its words
     rows = [(_spelled(param), param.help or "") for param in own]
-    listed = [
-        (f"[`{word}`](#hfmirror-{word})", inspect.cleandoc(command.help or "").partition("\n\n")[0].replace("\n", " "))
-        for word, command in commands().items()
-    ]
+    listed = [(f"[`{word}`](#hfmirror-{_dashed(word)})", _summary(command)) for word, command in commands().items()]
     parts = [*_table(("Option", "What it means"), rows), "", *_table(("Command", "What it does"), listed), ""]
     return "\n".join(parts)
+
+
+def _summary(command: Any) -> str:
+    return inspect.cleandoc(command.help or "").partition("\n\n")[0].replace("\n", " ")
 
 
 def _shown(argument: Any) -> str:
@@ -76,20 +86,26 @@ def _spelled(option: Any) -> str:
     return ", ".join(f"`{name}`" for name in sorted(option.opts, key=len, reverse=True))
 
 
-def _value(word: str, option: Any) -> str:
+def _dashed(word: str) -> str:
+    return word.replace(" ", "-")
+
+
+def _value(command: Any, option: Any) -> str:
     """What follows the option, by the signature of the command's function."""
-    function = next(info.callback for info in app.registered_commands if info.name == word)
-    kinds = set(_leaves(get_type_hints(function)[option.name])) - {type(None), bool}
+    hints = get_type_hints(inspect.unwrap(command.callback))
+    kinds = [kind for kind in _leaves(hints[option.name]) if kind not in (type(None), bool)]
     if not kinds:
         return ""
-    (kind,) = kinds
+    if isinstance(kinds[0], str):
+        return " " + " ".join(f"`{choice}`" for choice in kinds)
+    (kind,) = set(kinds)
     if issubclass(kind, Enum):
         return " " + " ".join(f"`{choice.value}`" for choice in kind)
     return f" {_VALUES[kind]}"
 
 
-def _leaves(hint: Any) -> Iterator[type]:
-    """The plain types in `list[str] | None`."""
+def _leaves(hint: Any) -> Iterator[Any]:
+    """The plain types in `list[str] | None`, and the words in a `Literal`."""
     if not get_args(hint):
         yield hint
     for part in get_args(hint):
@@ -145,5 +161,5 @@ def _again(kind: type[MirrorError]) -> str:
 
 def parts() -> dict[str, str]:
     """Every generated part, by the name that pages call it by."""
-    helped = {f"help-{word}": help_of(word, command) for word, command in commands().items()}
+    helped = {f"help-{_dashed(word)}": help_of(word, command) for word, command in commands().items()}
     return {"help": help_of_all(), **helped, "exit-codes": exit_table()}

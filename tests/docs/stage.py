@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.simulator import HubSimulator, Made
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tests.docs.pages import Block
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 MARK = "\x1e"  # printed before each block, so that its output can be told apart
 LONGEST_S = 60
+LAB = "http://lab-box:8090"  # what the pages call a mirror; here it is one on a free port
 MEGABYTES_3 = Made(3 * 2**20 + 77, seed=11)
 
 # The program that a reader is supposed to have.
@@ -62,6 +65,21 @@ class Stage:
         self._put("hfmirror", "-m hfmirror")
         self._put("python", "")
         (self.work / "chat.py").write_text(CHAT, encoding="utf-8")
+        self._bring()
+
+    def _bring(self) -> None:
+        """What a reader has downloaded by hand, and a model of their own."""
+        rows = {
+            "downloads/config (1).json": b'{"model_type": "bert"}',
+            "downloads/weights.bin": MEGABYTES_3.data(),
+            "downloads/holiday.jpg": b"\xff\xd8",
+            "by-hand/tokenizer_config (1).json": b"{}",
+            "our-model/config.json": b'{"model_type": "ours"}',
+        }
+        for name, data in rows.items():
+            place = self.work / name
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(data)
 
     def _put(self, command: str, words: str) -> None:
         """A command of this name, whatever else is installed."""
@@ -84,14 +102,37 @@ class Stage:
 
     def play(self, blocks: Sequence[Block]) -> list[Outcome]:
         """Type them all; stops where one fails."""
+        if any(LAB in block.text for block in blocks):
+            with self._lab_mirror() as address:
+                return self._typed(blocks, address)
+        return self._typed(blocks, LAB)
+
+    @contextmanager
+    def _lab_mirror(self) -> Iterator[str]:
+        """The mirror that a page speaks of, on the store of this machine; gives its address."""
+        server = subprocess.Popen(
+            [sys.executable, "-m", "hfmirror", "serve", "--port", "0", "--json", "--quiet"],
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        try:
+            line = server.stdout.readline() if server.stdout else ""
+            yield json.loads(line)["addresses"][0]
+        finally:
+            server.terminate()
+            server.communicate(timeout=LONGEST_S)
+
+    def _typed(self, blocks: Sequence[Block], lab: str) -> list[Outcome]:
         script = ["set -eu", "exec 2>&1"]
         for number, block in enumerate(blocks):
             script.append(f"printf '{MARK}'")
+            text = block.text.replace(LAB, lab)
             if block.language == "python":
-                (self.work / f".cell{number}.py").write_text(block.text, encoding="utf-8")
+                (self.work / f".cell{number}.py").write_text(text, encoding="utf-8")
                 script.append(f"python .cell{number}.py")
             else:
-                script.append(block.text)
+                script.append(text)
         done = subprocess.run(
             ["bash", "-c", "\n".join(script)],
             cwd=self.work,

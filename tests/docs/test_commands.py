@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the pages speak to a POSIX shell")
 
+SERVES = "runs until it is stopped: tests/behaviour/serve starts it so; the pages' clients use one beside them"
+
 # What is not run here, by page and first line, and why.
 NOT_RUN = {
     ("README.md", "pip install hfmirror-cli            # the command and the Python package are called hfmirror"): (
@@ -38,6 +40,16 @@ NOT_RUN = {
     ("docs/how-to/bad-network.md", "HF_ENDPOINT=https://hf-mirror.example hfmirror pull owner/name"): (
         "that host is an example"
     ),
+    ("docs/how-to/adopt-files.md", "hfmirror import ~/.cache/huggingface/hub"): (
+        "needs a client's cache: tests/behaviour/test_import_caches.py makes some and imports them"
+    ),
+    ("README.md", "hfmirror serve --lan"): SERVES,
+    ("docs/how-to/lan-mirror.md", "hfmirror serve --lan"): SERVES,
+    ("docs/how-to/lan-mirror.md", "hfmirror serve --lan --tls-cert lab-box.pem --tls-key lab-box.key"): SERVES,
+    ("docs/how-to/lan-mirror.md", "hfmirror serve --lan --offline"): SERVES,
+    ("docs/how-to/lan-mirror.md", "hfmirror serve --prefix /hf --tls-cert lab-box.pem --tls-key lab-box.key"): SERVES,
+    ("docs/how-to/lan-mirror.md", "hfmirror serve --lan --upstream https://faculty-box:8090"): SERVES,
+    ("docs/reference/clients.md", "python -m tests.conformance.table"): "installs the clients, and writes this page",
     ("docs/how-to/behind-a-proxy.md", "pip install 'hfmirror-cli[socks]'"): "installs from the network",
 }
 SHELLS = {"sh", "python"}
@@ -112,8 +124,9 @@ def test_every_command_and_option_that_is_shown_exists() -> None:
     for where, words in typed_commands():
         if words[1].startswith("-"):
             continue
-        assert words[1] in known, where
-        spelled = {name for option in made.options(known[words[1]]) for name in option.opts} | {"--help", "--"}
+        command = known.get(words[1]) or known.get(" ".join(words[1:3]))
+        assert command is not None, where
+        spelled = {name for option in made.options(command) for name in option.opts} | {"--help", "--"}
         own = words[2 : words.index("--")] if "--" in words else words[2:]
         end = next((at for at, word in enumerate(own) if word in {"#", "|", "||", ">"}), len(own))
         unknown = [word for word in own[:end] if word.startswith("-") and word not in spelled]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.behaviour.lab import PART
 from tests.docs.pages import EXAMPLES, PROJECT, read
 from tests.docs.stage import MEGABYTES_3, Stage, hub_of_the_pages
 from tests.simulator import HubSimulator, served
@@ -16,6 +17,8 @@ from tests.simulator import HubSimulator, served
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+SIZE = 4_194_427  # bytes of owner/name
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the stage is a POSIX shell's")
 
@@ -84,6 +87,16 @@ def test_keep_a_list_tries_every_repo_and_tells_cron(stage: Stage) -> None:
     rows = [line.split()[-1] for line in said.splitlines()[1:]]
     assert rows[1] == "here"
     assert said.count("failed: ") == 2
+
+
+def test_a_lab_fetches_each_file_once(stage: Stage, hub: HubSimulator) -> None:
+    said, _ = run(stage, "lab_mirror.py", "owner/name")
+    first, second = (line.split() for line in said.splitlines()[-2:])
+    assert (first[:2], first[-2:]) == (["first", "4.19"], ["0", "B"])
+    assert (second[:3], second[-2:]) == (["second", "0", "B"], ["4.19", "MB"])
+    assert "mirror/hub/models--owner--name/snapshots" in said, "the pull in between"
+    hub.settle()
+    assert hub.bytes_served <= SIZE * 1.02 + PART, "once, for two machines and a pull"
 
 
 def test_every_example_is_run_by_a_test() -> None:

@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hfmirror import codec, settings
-from hfmirror.cli import exits, lines
+from hfmirror.cli import exits, lines, sync
 from hfmirror.cli.app import run
+from hfmirror.cli.serve import Log
 from hfmirror.errors import FAMILIES, NotHere, Unexpected
 from hfmirror.model import Algorithm, Digest, Entry, Head, Kind, Manifest, Pin, Reach, RepoId, commit_id
+from hfmirror.serve.hall import Done, Limits
+from hfmirror.serve.replies import Request
+from hfmirror.store.disk import DiskStore
+from hfmirror.syncing import parse as sync_list
 from hfmirror.transfer import events
 from hfmirror.transfer.plan import Plan
 from tests.docs import made
-from tests.docs.pages import REFERENCE, codes, made_parts, name, pages, read, sections, with_made
+from tests.docs.pages import DOCS, PROJECT, README, REFERENCE, codes, made_parts, name, pages, read, sections, with_made
 from tests.docs.stage import hub_of_the_pages
 from tests.simulator import served
 
@@ -32,8 +37,10 @@ REPO = RepoId(Kind.MODEL, "owner/name")
 COMMIT = commit_id("ab" * 20)
 ENTRY = Entry("config.json", 2, Digest.of(Algorithm.GIT_SHA1, b"{}"))
 PIN = Pin(REPO, COMMIT, "main")
+DEMAND = Pin(REPO, COMMIT, "main", demand=True)
 MANIFEST = Manifest.of(REPO, COMMIT, [ENTRY])
 PLAN = Plan(PIN, Head(COMMIT), MANIFEST, (ENTRY,), (ENTRY,))
+_OWN_HEADER = re.compile(r"X-Hfmirror-\w+")
 
 
 # Generated parts
@@ -136,9 +143,25 @@ def written_forms() -> dict[str, str]:
     partial = Manifest.of(REPO, COMMIT, [ENTRY], Reach(("onnx",), ("config.json",)))
     return {
         "manifests": codec.manifest_text(partial),
-        "pins": codec.dump(codec.with_pin(None, PIN, "2026-01-01T00:00:00Z")),
+        "pins": codec.dump(
+            codec.with_pin(codec.with_pin(None, PIN, "2026-01-01T00:00:00Z"), DEMAND, "2026-01-02T00:00:00Z")
+        ),
         "refs": codec.ref_text(COMMIT, "2026-01-01T00:00:00Z", "https://hub"),
+        "access": codec.standing_text(REPO, public=True),
     }
+
+
+def test_every_field_about_tokens_is_explained(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path)
+    store.prepare()
+    store.ledger.mint("ward-3", [str(REPO)], "2026-01-01T00:00:00Z")
+    store.ledger.admit("hf_x", REPO, 0.0)
+    told = codes(sections(REFERENCE / "store-format.md")["access"])
+    tokens, admitted = (
+        json.loads((tmp_path / "access" / name).read_text()) for name in ("tokens.json", "admitted.json")
+    )
+    assert {*keys_of(tokens), *admitted} <= told
+    assert {f"access/{path.name}" for path in (tmp_path / "access").iterdir()} <= told
 
 
 @pytest.mark.parametrize("form", written_forms())
@@ -171,6 +194,7 @@ def one_of_each_event() -> list[events.Event]:
         events.Planned(PLAN),
         events.Resumed(ENTRY, 1),
         events.Arrived(ENTRY, 1, "hub"),
+        events.Proven(ENTRY),
         events.Sealed(ENTRY),
         events.Waiting(error, 1.0),
         events.Refused(error, again=True),
@@ -200,13 +224,23 @@ def test_every_field_of_every_json_event_is_explained(tmp_path: Path, capsys: py
 
 JSON_COMMANDS = {
     "path": ["path"],
+    "import": ["import", str(README), "--repo", "me/own", "--local", "--offline"],
     "env": ["env"],
     "ls": ["ls"],
     "info": ["info", "owner/name"],
     "status": ["status"],
+    "doctor": ["doctor", "--quick"],
     "verify": ["verify"],
+    "repair": ["repair"],
+    "why": ["why", "config.json"],
+    "unpin": ["unpin", "owner/name"],
+    "pin": ["pin", "owner/name"],
     "rm": ["rm", "owner/name", "--dry-run"],
     "gc": ["gc", "--dry-run"],
+    "token add": ["token", "add", "ward-3", "--repo", "owner/name"],
+    "token list": ["token", "list"],
+    "token revoke": ["token", "revoke", "ward-3"],
+    "export": ["export", "owner/name", "bundle", "--dry-run"],
 }
 
 
@@ -227,10 +261,69 @@ def test_every_field_of_every_json_answer_is_explained(
     spoken = {
         word for word, command in made.commands().items() if any("--json" in o.opts for o in made.options(command))
     }
-    assert {word for word in JSON_COMMANDS if word in spoken} | {"pull"} == spoken - {"run"}
+    assert {word for word in JSON_COMMANDS if word in spoken} | {"pull", "serve", "sync"} == spoken - {"run"}
     for word, words in JSON_COMMANDS.items():
         assert run([*words, "--json"]) == 0
         document = json.loads(capsys.readouterr().out)
         assert set(keys_of(document)) <= codes(parts[f"hfmirror {word} --json"]), word
     assert run(["path", "owner/other", "--json"]) == NotHere.exit_code
     assert set(json.loads(capsys.readouterr().out)) <= codes(parts["errors"])
+
+
+def test_every_field_of_a_sync_and_of_its_files_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mirror.toml"
+    file.write_text('[[repo]]\nname = "owner/name"\n[[repo]]\nname = "owner/nome"\n', encoding="utf-8")
+    monkeypatch.setenv("HFMIRROR_HOME", str(tmp_path / "mirror"))
+    with served(hub_of_the_pages()) as site:
+        monkeypatch.setenv("HF_ENDPOINT", site.endpoint)
+        assert run(["sync", str(file), "--json"]) == 3
+    assert sync.Order(file, None, locked=False, dry_run=False, as_json=True, quiet=True).pause(1.0) >= 1.0
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = codes(sections(REFERENCE / "json-output.md")["hfmirror sync --json"])
+    own = [document for document in documents if document.get("event") in {"plan", "synced", "sleeping"}]
+    assert len(own) == 3
+    for document in (*own, *(document for document in documents if "error" in document)):
+        assert set(keys_of(document)) <= told
+    parts = sections(REFERENCE / "configuration.md")
+    assert set(keys_of(json.loads((tmp_path / "mirror.lock").read_text("utf-8")))) <= codes(parts["mirror.lock"])
+    assert {*sync_list.TOP, *sync_list.OF_A_REPO} <= codes(parts["mirror.toml"])
+
+
+def test_every_field_that_a_server_writes_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "log.jsonl"
+    with Log(file, as_json=True, quiet=True) as log:
+        log.listening(["http://lab-box:8090"], tmp_path, "upstream")
+        assert log.done is not None
+        log.done(Done(Request("GET", "/"), 200, 1, 0.1, "held", whole=True))
+    told = codes(sections(REFERENCE / "json-output.md")["hfmirror serve --json"])
+    for text in (capsys.readouterr().out, file.read_text("utf-8")):
+        assert set(json.loads(text)) <= told
+
+
+# Serving
+
+
+def refusals() -> set[str]:
+    """The words by which the log tells one no from another."""
+    calls = [
+        node
+        for path in (PROJECT / "hfmirror" / "serve").rglob("*.py")
+        for node in ast.walk(ast.parse(read(path)))
+        if isinstance(node, ast.Call)
+    ]
+    given = [word.value for call in calls for word in call.keywords if word.arg == "note"]
+    return {str(value.value) for value in given if isinstance(value, ast.Constant) and value.value}
+
+
+def test_every_word_of_the_log_and_every_header_of_our_own_is_explained() -> None:
+    told = codes(read(DOCS / "how-to" / "lan-mirror.md"))
+    assert {"held", "live", "known", "stale", "miss"} <= told
+    assert {"no", "refused", "busy", "disk"} <= refusals() <= told
+    text = read(REFERENCE / "protocol.md")
+    own = {name for path in (PROJECT / "hfmirror" / "serve").rglob("*.py") for name in _OWN_HEADER.findall(read(path))}
+    assert own == {"X-Hfmirror-Age", "X-Hfmirror-Proven"}
+    assert own <= codes(text)
+    assert {kind.hub_code for kind in made.error_classes() if kind.hub_code} <= codes(text)
+    assert {field.name for field in fields(Limits)} <= codes(sections(REFERENCE / "protocol.md")["Limits"])

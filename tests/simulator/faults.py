@@ -21,12 +21,13 @@ class Faults:
     """Any of these may be combined; what is not set does not happen."""
 
     where: str = "*"  # a scope, a pattern for paths of files, or "scope:pattern"; see Occasion.within
+    repo: str | None = None  # only in answers about this one, as in Record
     method: str | None = None  # only in answers to this one
     times: int | None = None  # strikes until it is over; None: no end
     every: int | None = None  # strikes once per so many bytes of bodies, counted over all connections
 
     # Before the answer
-    latency_s: float = 0.0
+    latency_s: float = 0.0  # or until the fault is over
     refuse: bool = False  # nobody listens; connections that are open are closed
     close_without_answer: bool = False
     status: int | None = None
@@ -54,6 +55,8 @@ class Faults:
     stall_after: int | None = None  # bytes of a body, then nothing for stall_s
     stall_s: float = 0.0
     slow_rate: float | None = None  # bytes per second and connection
+    hold_from: int | None = None  # offset in the file: from there on nothing goes until the fault is over
+    hold_to: int | None = None  # offset behind which bytes go again; None: the file's end
     garbage_at: int | None = None  # offset in the file of a byte that gets one wrong bit
     garbage_bits: tuple[int, ...] = ()  # wrong bits, counted from the file's first
 
@@ -74,6 +77,7 @@ class Occasion:
     kind: str  # as in Record
     method: str
     file: str = ""
+    repo: str = ""
 
     def within(self, where: str) -> bool:
         """Scopes: `*`, `hub`, `cdn`, `files` (any hop of a file), `api` (the JSON), or a kind of request."""
@@ -95,6 +99,7 @@ class Armed:
 
     faults: Faults
     strikes: int = 0
+    lifted: threading.Event = field(default_factory=threading.Event)  # set when the fault is over
     _passed: int = 0  # bytes since the last strike, for `every`
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -146,6 +151,13 @@ class Case:
             return _left(self.faults, point, sent, 0)
         return self.armed.until(point, sent)
 
+    def held(self, offset: int) -> int | None:
+        """Bytes from this offset of a file to those that are held back; None: none of them will be."""
+        start, stop = self.faults.hold_from, self.faults.hold_to
+        if start is None or self.armed.lifted.is_set() or (stop is not None and offset >= stop):
+            return None
+        return max(0, start - offset)
+
 
 def _left(faults: Faults, point: int, sent: int, passed: int) -> int | None:
     if faults.every is not None:
@@ -169,13 +181,16 @@ class Weather:
         """No longer."""
         with self._lock:
             self._armed = tuple(a for a in self._armed if a is not armed)
+        armed.lifted.set()
 
     def cases(self, occasion: Occasion) -> list[Case]:
         """What may happen to this answer."""
         return [
             Case(armed)
             for armed in self._armed
-            if occasion.within(armed.faults.where) and armed.faults.method in {None, occasion.method}
+            if occasion.within(armed.faults.where)
+            and armed.faults.method in {None, occasion.method}
+            and armed.faults.repo in {None, occasion.repo}
         ]
 
     def refuses(self, origin: str) -> bool:

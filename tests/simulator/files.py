@@ -115,7 +115,7 @@ def _linked(hub: HubSimulator, stored: Stored, request: Request, commit: Commit,
 
 
 def _to_cdn(hub: HubSimulator, request: Request, repo: Repo, commit: Commit, stored: Stored) -> Answer:
-    signed = hub.sign(repo.id, commit, stored, _shortened(hub, request, stored.path))
+    signed = hub.sign(repo.id, commit, stored, _shortened(hub, request, str(repo.id), stored.path))
     location = f"{request.cdn}{signed}"
     headers = _about(stored, commit) | _linked(hub, stored, request, commit, repo)
     del headers["ETag"]
@@ -123,11 +123,11 @@ def _to_cdn(hub: HubSimulator, request: Request, repo: Repo, commit: Commit, sto
     return text_answer(302, f"Found. Redirecting to {location}", headers)
 
 
-def _shortened(hub: HubSimulator, request: Request, path: str) -> Faults | None:
+def _shortened(hub: HubSimulator, request: Request, repo: str, path: str) -> Faults | None:
     """Faults that let signed addresses expire early, meant for this hop or for the CDN's."""
     for occasion in (
-        Occasion("hub", "resolve", request.method, path),
-        Occasion("cdn", "cdn", request.method, path),
+        Occasion("hub", "resolve", request.method, path, repo),
+        Occasion("cdn", "cdn", request.method, path, repo),
     ):
         for case in hub.weather.cases(occasion):
             faults = case.faults

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.simulator.answers import Part, Slice, length
@@ -12,15 +13,17 @@ if TYPE_CHECKING:
 
     from tests.simulator.faults import Case
 
+_PAUSES = frozenset({"stall", "hold"})
 PIECE = 2**20  # bytes handed on at once; small enough that the counts keep up
 
 
 @dataclass(frozen=True, slots=True)
 class Mishap:
-    """Something other than bytes: "cut", "reset" or "stall". After the first two nothing follows."""
+    """Something other than bytes: "cut", "reset", "stall" or "hold". After the first two nothing follows."""
 
     what: str
     seconds: float = 0.0
+    over: threading.Event = field(default_factory=threading.Event)  # what a hold waits for
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +40,12 @@ def flow(body: Iterable[Part], cases: Sequence[Case], piece: int = PIECE) -> Ite
     for part in body:
         at, size = 0, length(part)
         while at < size:
-            due = min(_dues(cases, sent, over), key=lambda d: d.left, default=None)
+            due = min([*_dues(cases, sent, over), *_holds(cases, part, at)], key=lambda d: d.left, default=None)
             if due is not None and due.left == 0:
                 over.add((due.case, due.mishap.what))
                 if due.case.strikes_now():
                     yield due.mishap
-                    if due.mishap.what != "stall":
+                    if due.mishap.what not in _PAUSES:
                         return
                 continue
             count = min(piece, size - at, size if due is None else due.left)
@@ -62,6 +65,16 @@ def _dues(cases: Sequence[Case], sent: int, over: set[tuple[Case, str]]) -> Iter
             left = case.until(point, sent)
             if left is not None:
                 yield _Due(left, case, Mishap(what, faults.stall_s))
+
+
+def _holds(cases: Sequence[Case], part: Part, at: int) -> Iterator[_Due]:
+    """Where in this part bytes are held back, whatever connection they go over."""
+    if isinstance(part, bytes):
+        return
+    for case in cases:
+        left = case.held(part.start + at)
+        if left is not None:
+            yield _Due(left, case, Mishap("hold", over=case.armed.lifted))
 
 
 def _cut_out(part: Part, start: int, stop: int) -> Part:

@@ -98,6 +98,10 @@ class HubSimulator(MemorySource):
             access.tokens.add(token)
             self._logins.add(token)
 
+    def forbid(self, repo: RepoId | str, token: str) -> None:
+        """Who has this token may no longer read the repo; the token stays valid."""
+        self.repos[repo_id(repo)].access.tokens.discard(token)
+
     def login(self, token: str) -> None:
         """A token that is valid, and opens no repo by itself."""
         self._logins.add(token)
@@ -128,6 +132,10 @@ class HubSimulator(MemorySource):
     def seen_by(self, token: str | None) -> MemorySource:
         """The same hub as a `Source` for somebody with this token."""
         return MemorySource(self, token)
+
+    def has(self, repo: RepoId) -> bool:
+        """Whether there is such a repo, under this very name."""
+        return repo in self.repos
 
     def find(self, repo: RepoId, token: str | None) -> Repo:
         """The repo, for somebody who may see its metadata. Raises Refusal, Moved."""
@@ -197,10 +205,11 @@ class HubSimulator(MemorySource):
 
     def signed_path(self, policy: str) -> str:
         """The file a signed address speaks of, whether or not it is genuine."""
-        try:
-            return str(json.loads(urlsafe_b64decode(policy))["p"])
-        except (ValueError, KeyError):
-            return ""
+        return _told(policy, "p")
+
+    def signed_repo(self, policy: str) -> str:
+        """The repo a signed address speaks of, whether or not it is genuine."""
+        return _told(policy, "r")
 
     # What goes wrong
 
@@ -235,9 +244,13 @@ class HubSimulator(MemorySource):
         method: str | None = None,
         status: int | None = None,
         file: str | None = None,
+        repo: str | None = None,
+        token: str | None = None,
     ) -> int:
         """How many requests fit; `file` is a pattern. The records: `hub.ledger.select`."""
-        found = self.ledger.select(kind=kind, origin=origin, method=method, status=status, file=file)
+        found = self.ledger.select(
+            kind=kind, origin=origin, method=method, status=status, file=file, repo=repo, token=token
+        )
         return len(found)
 
     @property
@@ -253,6 +266,13 @@ class HubSimulator(MemorySource):
         """Wait until no answer is under way, so that the counts are final."""
         if not self.ledger.settle(timeout_s):
             raise TimeoutError("an answer is still under way")
+
+
+def _told(policy: str, name: str) -> str:
+    try:
+        return str(json.loads(urlsafe_b64decode(policy))[name])
+    except (ValueError, KeyError):
+        return ""
 
 
 def _signature(xet_hash: str, policy: str) -> str:

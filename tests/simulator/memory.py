@@ -96,10 +96,11 @@ class MemorySource:
         hub = self._hub
         origin = "cdn" if kind == "cdn" else "hub"
         headers = {"authorization": f"Bearer {self._token}"} if self._token and origin == "hub" else {}
-        record = Record(origin, kind, "GET", target, file, headers)
+        name = target[1:].partition("@")[0]
+        record = Record(origin, kind, "GET", target, file, headers, repo=name)
         hub.ledger.begin(record)
         try:
-            cases = hub.weather.cases(Occasion(origin, kind, "GET", file))
+            cases = hub.weather.cases(Occasion(origin, kind, "GET", file, name))
             for case in cases:
                 raise_for(case, target, record)
             record.status = status
@@ -115,6 +116,9 @@ class MemorySource:
             span = self._bent(case, span, stored.content.size, record)
         rate = min((c.faults.slow_rate for c in cases if c.faults.slow_rate), default=None)
         for piece in flow([Slice(stored.content, span.start, span.stop)], cases, _CHUNK):
+            if isinstance(piece, Mishap) and piece.what == "hold":
+                piece.over.wait()
+                continue
             if isinstance(piece, Mishap):
                 raise self._mishap(piece)
             data = piece if isinstance(piece, bytes) else b"".join(piece.content.read(piece.start, piece.stop))

@@ -22,6 +22,7 @@ class Record:
     headers: dict[str, str] = field(default_factory=dict)  # names in lower case
     status: int = 0  # 0: no answer was given
     sent: int = 0  # bytes of the answer's body that were handed to the network
+    repo: str = ""  # `owner/name`, `datasets/owner/name`: as it was spelled in the request
 
     @property
     def range(self) -> str | None:
@@ -32,6 +33,11 @@ class Record:
     def has_authorization(self) -> bool:
         """Whether a token came along."""
         return "authorization" in self.headers
+
+    @property
+    def token(self) -> str:
+        """The token that came along, or nothing."""
+        return self.headers.get("authorization", "").partition(" ")[2].strip()
 
     @property
     def user_agent(self) -> str:
@@ -85,8 +91,10 @@ class Ledger:
         method: str | None = None,
         status: int | None = None,
         file: str | None = None,
+        repo: str | None = None,
+        token: str | None = None,
     ) -> list[Record]:
-        """The records that fit everything given; `file` is a pattern."""
+        """The records that fit everything given; `file` is a pattern; `token` may be empty: those without one."""
         return [
             r
             for r in self.records
@@ -95,6 +103,8 @@ class Ledger:
             and (method is None or r.method == method)
             and (status is None or r.status == status)
             and (file is None or fnmatchcase(r.file, file))
+            and (repo is None or r.repo == repo)
+            and (token is None or r.token == token)
         ]
 
     @property

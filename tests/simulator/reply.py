@@ -34,9 +34,9 @@ class Reply:
     cases: Sequence[Case] = ()
 
 
-def occasion_of(request: Request, route: Route, file: str) -> Occasion:
+def occasion_of(request: Request, route: Route, file: str, repo: str) -> Occasion:
     """What faults are asked about."""
-    return Occasion(request.origin, route.kind, request.method, file)
+    return Occasion(request.origin, route.kind, request.method, file, repo)
 
 
 def reply_to(hub: HubSimulator, request: Request, route: Route, cases: Sequence[Case]) -> Reply:
@@ -85,6 +85,8 @@ def _asked(hub: HubSimulator, request: Request, route: Route, token: str | None)
     if route.repo is None:
         return other_answer(hub, request, route, token)
     repo = hub.find(route.repo, token)
+    if route.kind == "auth-check":
+        hub.admit(repo, token)
     if route.kind not in FILE_KINDS:
         return api_answer(hub, request, route, repo)
     hub.admit(repo, token)

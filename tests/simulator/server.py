@@ -7,6 +7,7 @@ import selectors
 import socket
 import ssl
 import threading
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.simulator.answers import Request
+    from tests.simulator.faults import Case
     from tests.simulator.hub import HubSimulator
     from tests.simulator.routes import Route
 
 _BACKLOG = 128  # connections waiting to be accepted
+_GLANCE_S = 0.02  # between looks at whether a wait is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,22 +176,35 @@ class Origin:
 
     def _serve(self, sock: socket.socket, request: Request) -> bool:
         hub = self._hub
-        about = route(self._name, request.target)
-        file = self._file(about)
+        about = route(self._name, request.target, hub.has)
+        file, repo = self._file(about), self._repo(about)
         plain = {name: value for name, value in request.headers.items() if name}
-        record = Record(self._name, about.kind, request.method, request.target, file, plain)
+        record = Record(self._name, about.kind, request.method, request.target, file, plain, repo=repo)
         hub.ledger.begin(record)
         try:
-            cases = hub.weather.cases(occasion_of(request, about, file))
-            late = sum(case.faults.latency_s for case in cases if case.faults.latency_s and case.bites())
-            if late:
-                self._over.wait(late)
+            cases = hub.weather.cases(occasion_of(request, about, file, repo))
+            for case in cases:
+                if case.faults.latency_s and case.bites():
+                    self._wait(case)
             reply = reply_to(hub, request, about, cases)
             if reply.answer is None:
                 return False
             return Sending(sock, record, self._over).send(reply.answer, request, reply.cases)
         finally:
             hub.ledger.end()
+
+    def _wait(self, case: Case) -> None:
+        """Answer late: when the time is up, the fault is over, or the server stops."""
+        until = time.monotonic() + case.faults.latency_s
+        while not case.armed.lifted.is_set() and (left := until - time.monotonic()) > 0:
+            if self._over.wait(min(left, _GLANCE_S)):
+                return
+
+    def _repo(self, about: Route) -> str:
+        """The repo, for records and faults."""
+        if about.kind == "cdn":
+            return self._hub.signed_repo(about.word("Policy"))
+        return str(about.repo or "")
 
     def _file(self, about: Route) -> str:
         """The path inside the repo, for records and faults."""

@@ -268,3 +268,39 @@ def test_an_olah_is_odd_in_all_its_ways(hub: HubSimulator, site: Served) -> None
         assert len(ask(str(moved["Location"])).json) == 2
         body, kind = b'{"paths":["config.json"]}', {"Content-Type": "application/json"}
         assert ask(f"{api}/paths-info/main", "POST", headers=kind, body=body).status == 422
+
+
+def test_bytes_can_be_held_back_at_a_place_of_the_file(hub: HubSimulator, site: Served) -> None:
+    got: list[Got] = []
+    reader = threading.Thread(target=lambda: got.append(weights(site)))
+    with hub.failing(hold_from=1000, hold_to=200_000) as armed:
+        reader.start()
+        while not armed.strikes:
+            time.sleep(0.001)
+        assert weights(site, "bytes=200000-").body == WHOLE[200_000:]
+        assert weights(site, "bytes=10-999").body == WHOLE[10:1000]
+        assert [r.sent for r in hub.ledger.select(kind="cdn")] == [1000, 100_000, 990]
+    reader.join(5)
+    assert [answer.body for answer in got] == [WHOLE]
+
+
+def test_a_late_answer_comes_when_the_fault_is_over(hub: HubSimulator, site: Served) -> None:
+    got: list[Got] = []
+    reader = threading.Thread(target=lambda: got.append(info(site)))
+    with hub.failing(latency_s=60) as armed:
+        reader.start()
+        while not armed.strikes:
+            time.sleep(0.001)
+        assert not got
+    reader.join(5)
+    assert [answer.status for answer in got] == [200]
+
+
+def test_a_fault_can_be_meant_for_one_repo_only(hub: HubSimulator, site: Served) -> None:
+    hub.add("datasets/acme/tiny", {"model.safetensors": WEIGHTS})
+    with hub.failing(status=503, repo="datasets/acme/tiny"), hub.failing(cut_after=9, repo="acme/tiny", where="cdn"):
+        assert ask(f"{site.endpoint}/api/datasets/acme/tiny").status == 503
+        assert info(site).status == 200
+        assert weights(site).body == WHOLE[:9]
+        assert ask(f"{site.endpoint}/datasets/acme/tiny/resolve/main/model.safetensors").status == 503
+    assert [r.repo.partition("/")[0] for r in hub.requests] == ["datasets", "acme", "acme", "acme", "datasets"]

@@ -191,11 +191,28 @@ def test_files_on_disk_are_sent_exactly(tmp_path: Path) -> None:
     assert got.body == Made(5_000_000).data()[1_000_000:4_000_001]
 
 
+def test_a_repo_may_bear_the_name_of_a_call(hub: HubSimulator, site: Served) -> None:
+    for name in ("acme/resolve", "acme/tree", "resolve"):
+        commit = hub.add(name, {"raw/main/x.txt": name})
+        assert ask(f"{site.endpoint}/api/models/{name}").json["sha"] == commit
+        assert ask(f"{site.endpoint}/api/models/{name}/revision/main").json["id"] == name
+        assert follow(site, f"{site.endpoint}/{name}/resolve/main/raw/main/x.txt").body == name.encode()
+    assert ask(f"{site.endpoint}/api/models/gpt2/tree/main").status == 401
+
+
 # The server itself
+
+
+def test_a_whole_address_is_as_good_as_a_path(site: Served) -> None:
+    address = urlsplit(site.endpoint)
+    with socket.create_connection((str(address.hostname), address.port or 0)) as sock:
+        sock.sendall(b"GET http://hub.example/api/models/acme/tiny HTTP/1.1\r\nHost: hub.example\r\n\r\n")
+        assert sock.recv(2**16).startswith(b"HTTP/1.1 200 OK")
 
 
 def test_requests_are_counted_with_what_they_carried(hub: HubSimulator, site: Served) -> None:
     hub.login("hf_me")
+    assert hub.count(token="hf_me") == 0
     url = f"{site.endpoint}/acme/tiny/resolve/main/model.safetensors"
     follow_up = str(ask(url, headers=bearer("hf_me") | {"User-Agent": "test/1"})["Location"])
     ask(follow_up, headers={"Range": "bytes=10-19"})
@@ -208,7 +225,8 @@ def test_requests_are_counted_with_what_they_carried(hub: HubSimulator, site: Se
         False,
         "model.safetensors",
     )
-    assert hub.count(file="*.safetensors") == 2
+    assert hub.count(file="*.safetensors") == hub.count(repo="acme/tiny") == 2
+    assert (hub.count(token="hf_me"), hub.count(token="")) == (1, 1)
 
 
 def test_one_connection_carries_many_requests(site: Served) -> None:

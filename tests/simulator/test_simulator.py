@@ -170,6 +170,9 @@ def test_a_private_repo_is_hidden_from_all_but_its_readers(hub: HubSimulator) ->
     with pytest.raises(errors.BadToken):
         hub.seen_by("hf_unknown").resolve(TINY, "main")
     assert read(hub.seen_by("hf_reader"), "config.json") == CONFIG
+    hub.forbid(TINY, "hf_reader")
+    with pytest.raises(errors.RepoNotFound):
+        hub.seen_by("hf_reader").resolve(TINY, "main")
 
 
 def test_a_gated_repo_shows_its_names_and_keeps_its_bytes(hub: HubSimulator) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import struct
 import sys
@@ -30,6 +31,7 @@ _LONGEST_LINE = 2**16  # bytes; more is not a request but a mistake
 _QUEUED = 0x5411  # SIOCOUTQ of Linux: bytes in the send queue that were not acknowledged
 _GLANCE_S = 0.02  # between looks at the client during a stall
 _SETTLED_S = 0.02  # enough for the loopback where the queue cannot be asked
+_ABSOLUTE = re.compile(r"https?://[^/?#]*")  # what a proxy is told, and every server must accept
 _NO_BODY = frozenset({204, 304})
 
 
@@ -52,7 +54,8 @@ def read_request(reader: BinaryIO, sock: socket.socket, origin: str, base: str, 
     body = _chunks(reader) if chunked else reader.read(size)
     host = headers.get("host")
     scheme = base.partition("://")[0]
-    return Request(origin, words[0], words[1], headers, body, f"{scheme}://{host}" if host else base, cdn)
+    target = _ABSOLUTE.sub("", words[1]) or "/"
+    return Request(origin, words[0], target, headers, body, f"{scheme}://{host}" if host else base, cdn)
 
 
 def _line(reader: BinaryIO) -> str:
@@ -127,6 +130,10 @@ class Sending:
         if mishap.what == "stall":
             self._idle(mishap.seconds)
             return
+        if mishap.what == "hold":
+            while not mishap.over.is_set():
+                self._idle(_GLANCE_S)
+            return
         if mishap.what == "reset":
             drain(self._sock)
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -195,7 +202,7 @@ def _lively(cases: Sequence[Case]) -> bool:
         value is not None
         for case in cases
         for f in (case.faults,)
-        for value in (f.cut_after, f.reset_after, f.stall_after, f.slow_rate)
+        for value in (f.cut_after, f.reset_after, f.stall_after, f.slow_rate, f.hold_from)
     )
 
 

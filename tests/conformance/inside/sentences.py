@@ -6,6 +6,7 @@ usage: sentences.py REPO
 import json
 import sys
 
+import sentence_transformers  # type: ignore[import-not-found,unused-ignore]  # a client's library, not ours
 import torch  # type: ignore[import-not-found,unused-ignore]  # a client's library, not ours
 from sentence_transformers import (  # type: ignore[import-not-found,unused-ignore]  # a client's library, not ours
     SentenceTransformer,
@@ -38,6 +39,7 @@ CAT, KITTEN, OTHER = "a cat sits on the mat", "a kitten rests on a rug", "quarte
 vectors = torch.as_tensor(SentenceTransformer(repo).encode([CAT, KITTEN, OTHER]))
 plain = pooled([CAT, KITTEN])
 answer = {
+    "version": sentence_transformers.__version__,
     "width": vectors.shape[1],
     "cat_kitten": cosine(vectors[0], vectors[1]),
     "cat_other": cosine(vectors[0], vectors[2]),

@@ -43,7 +43,7 @@ LIMITED = {"ratelimit": '"resolvers";r=0;t=23', "ratelimit-policy": '"fixed wind
         (403, {"x-error-message": "Access to this resource is disabled."}, "", errors.DisabledRepo),
         (403, {}, '{"error":"Access to this resource is disabled."}', errors.DisabledRepo),
         (403, {"x-error-message": "not for you"}, "", errors.AccessDenied),
-        (404, {}, "", errors.RepoNotFound),
+        (404, {}, "", errors.ProtocolError),
         (429, LIMITED, "", errors.RateLimited),
         (429, EDGE, "<html>", errors.RateLimited),
         *[(status, {}, "", errors.Unavailable) for status in (408, 416, 500, 502, 503, 504)],

@@ -1,0 +1,1 @@
+"""Bytes that people bring themselves: recognised by content, proven, taken in, and shown like a pull."""

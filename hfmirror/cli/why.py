@@ -1,0 +1,81 @@
+"""`hfmirror why`: who wants an object, under which path, and since when it is here."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hfmirror.cli.exits import guarded
+from hfmirror.cli.options import Json, Root
+from hfmirror.errors import human
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hfmirror.care.why import Claim, Reason
+
+
+def command(
+    thing: Annotated[
+        str, typer.Argument(metavar="DIGEST|PATH", help="A digest, a file of the view, or a path in a repo.")
+    ],
+    root: Root = None,
+    as_json: Json = False,
+) -> int:
+    """Say why something is here: which repos want it, under which paths, and when it came.
+
+    Example: hfmirror why config.json
+    """
+    return guarded(lambda: _why(thing, root, as_json=as_json), as_json=as_json)
+
+
+def _why(thing: str, root: Path | None, *, as_json: bool) -> None:
+    from hfmirror import settings
+    from hfmirror.mirror import Mirror
+
+    reasons = Mirror.open(settings.current(root)).why(thing)
+    if as_json:
+        print(json.dumps([_row(reason) for reason in reasons], ensure_ascii=False))  # noqa: T201 - the answer
+        return
+    for reason in reasons:
+        print("\n".join(_lines(reason)))  # noqa: T201 - the command's answer
+
+
+def _row(reason: Reason) -> dict[str, Any]:
+    return {
+        "digest": str(reason.digest),
+        "size": reason.size,
+        "since": _time(reason.since),
+        "parts": reason.parts,
+        "wanted_by": [
+            {
+                "repo": str(claim.pin.repo),
+                "commit": claim.pin.commit,
+                "revision": claim.pin.revision,
+                "path": claim.path,
+                "demand": claim.pin.demand,
+            }
+            for claim in reason.claims
+        ],
+    }
+
+
+def _lines(reason: Reason) -> list[str]:
+    parts = ", with digests of its parts" if reason.parts else ""
+    head = f"{reason.digest}: {human(reason.size)}, here since {_time(reason.since)}{parts}"
+    return [head, *(_line(claim) for claim in reason.claims or ()), *([] if reason.claims else [NOBODY])]
+
+
+NOBODY = "  nothing wants it: `hfmirror gc` removes it"
+
+
+def _line(claim: Claim) -> str:
+    who = "clients of `serve`" if claim.pin.demand else f"pulled as {claim.pin.revision}"
+    return f"  {claim.pin.repo}@{claim.pin.commit[:12]}: {claim.path} ({who})"
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")

@@ -1,0 +1,1 @@
+"""Publish a store, and what lies behind it, over the Hub's own protocol."""

@@ -1,0 +1,183 @@
+"""Wiring for `serve`: a store, the Hub behind it, and the server in front."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Protocol
+
+from hfmirror.errors import UsageError
+from hfmirror.serve.access import Access
+from hfmirror.serve.askers import Askers
+from hfmirror.serve.catalogue import Catalogue
+from hfmirror.serve.door import Door
+from hfmirror.serve.hub import Hub, Rules
+from hfmirror.serve.library import Library
+from hfmirror.serve.names import Names
+from hfmirror.serve.prefetch import Prefetch
+from hfmirror.serve.server import Limits, Server
+from hfmirror.serve.service import Place, is_own, run
+from hfmirror.sources.callers import Callers
+from hfmirror.sources.http import Http
+from hfmirror.transfer.flights import Flights
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from hfmirror.model import Kind
+    from hfmirror.serve.hall import Done
+    from hfmirror.settings import Settings
+    from hfmirror.store.disk import DiskStore
+    from hfmirror.transfer.flights import Fill
+
+STALL_S = 6.0  # without a byte from upstream until it is asked anew: clients behind us wait ten
+ASKERS = 32  # threads for questions to disk and upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How to serve."""
+
+    hosts: tuple[str, ...] = ("127.0.0.1",)
+    port: int = 0  # 0: a free one
+    tls: ssl.SSLContext | None = None
+    upstream: str | None = None  # None: the one in the settings
+    offline: bool = False
+    strict: bool = False
+    needs_token: bool = False
+    prefix: str = ""
+    clients: int = 2000
+    fills: int = 64
+    prefetch: frozenset[Kind] = frozenset()  # repos of which kinds are fetched ahead of a client that wants all
+    stop_within_s: float = 30.0
+
+
+class Listener(Protocol):
+    """Who hears what the server does."""
+
+    def listening(self, addresses: Sequence[str], store: Path, upstream: str) -> None: ...
+    def trouble(self, sentence: str) -> None: ...
+    @property
+    def done(self) -> Callable[[Done], None] | None: ...
+
+
+class Service:
+    """One server over one store, ready to run."""
+
+    def __init__(
+        self,
+        store: DiskStore,
+        settings: Settings,
+        own_token: Callable[[], str | None],
+        serving: Serving,
+        listener: Listener,
+    ) -> None:
+        self._store, self._own_token = store, own_token
+        self._endpoint = serving.upstream or settings.endpoint
+        self._stall_s = min(settings.stall_s, STALL_S)
+        self._serving, self._listener = serving, listener
+
+    def run(self) -> None:
+        """Serve until a signal ends it. Raises UsageError when the address is taken."""
+        asyncio.run(self.serve(asyncio.Event()))
+
+    async def serve(self, ending: asyncio.Event) -> None:
+        """Serve until `ending` is set, or a signal ends it."""
+        self._store.prepare()
+        with ExitStack() as stack:
+            work = stack.enter_context(Askers(ASKERS))
+            http = stack.enter_context(closing(Http(self._stall_s)))
+            upstream = None if self._serving.offline else Callers(http, self._endpoint, self._own_token)
+            names = Names(self._store, upstream, work)
+            flights = Flights(self._store, self._serving.fills, self._ended)
+            stack.callback(flights.close)
+            await run(
+                self._server(names, flights, work),
+                Place(self._serving.hosts, self._serving.port, self._serving.tls),
+                self._listening,
+                self._serving.stop_within_s,
+                ending,
+            )
+
+    def _server(self, names: Names, flights: Flights, work: Askers) -> Server:
+        access = Access(self._store.ledger, names)
+        door = Door(names, access)
+        prefetch = Prefetch(self._serving.prefetch, self._store, flights)
+        self._library = Library(door, names, self._store, flights, prefetch, strict=self._serving.strict)
+        catalogue = Catalogue(door, names, access, self._store, work, prefetch)
+        rules = Rules(self._serving.prefix, needs_token=self._serving.needs_token)
+        hub = Hub(door, access, self._library, catalogue, rules)
+        return Server(hub, Limits(clients=self._serving.clients), self._listener.done, self._fault)
+
+    def _listening(self, addresses: Sequence[str]) -> None:
+        if not self._serving.offline and is_own(self._endpoint, addresses):
+            raise UsageError("this mirror is its own upstream", "set HF_ENDPOINT or --upstream to the Hub behind it")
+        upstream = "asking nobody" if self._serving.offline else f"upstream {self._endpoint}"
+        self._listener.listening(addresses, self._store.root, upstream)
+
+    def _fault(self, fault: BaseException) -> None:
+        self._listener.trouble(f"a fault of the server's own: {type(fault).__name__}: {fault}")
+
+    def _ended(self, fill: Fill) -> None:
+        sentence = self._library.ended(fill)
+        if fill.error is not None:
+            self._listener.trouble(f"could not bring in {fill.entry.path}: {fill.error}")
+        if sentence:
+            self._listener.trouble(sentence)
+
+
+@contextmanager
+def beside(service: Service, listener: Quiet) -> Iterator[str]:
+    """A service in a thread of this process, for as long as the block runs; gives its address."""
+    ready: SimpleQueue[tuple[asyncio.AbstractEventLoop, asyncio.Event] | BaseException] = SimpleQueue()
+
+    async def live() -> None:
+        ending = asyncio.Event()
+        listener.when_listening(lambda: ready.put((asyncio.get_running_loop(), ending)))
+        await service.serve(ending)
+
+    def work() -> None:
+        try:
+            asyncio.run(live())
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the address hears of it
+            ready.put(error)
+
+    thread = threading.Thread(target=work, name="hfmirror-beside", daemon=True)
+    thread.start()
+    started = ready.get()
+    if isinstance(started, BaseException):
+        raise started
+    loop, ending = started
+    try:
+        yield listener.address
+    finally:
+        loop.call_soon_threadsafe(ending.set)
+        thread.join()
+
+
+class Quiet:
+    """A listener for a service nobody watches: only trouble is passed on."""
+
+    def __init__(self, trouble: Callable[[str], None]) -> None:
+        self.address = ""
+        self.trouble = trouble
+        self._then: Callable[[], None] = lambda: None
+
+    def when_listening(self, then: Callable[[], None]) -> None:
+        """What to do once there is an address."""
+        self._then = then
+
+    def listening(self, addresses: Sequence[str], store: Path, upstream: str) -> None:  # noqa: ARG002 - a listener's
+        """There is an address."""
+        self.address = addresses[0]
+        self._then()
+
+    @property
+    def done(self) -> Callable[[Done], None] | None:
+        """Nobody counts requests."""
+        return None

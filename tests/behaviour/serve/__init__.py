@@ -1,0 +1,1 @@
+"""`hfmirror serve` as its clients see it: real processes, raw HTTP."""

@@ -1,0 +1,69 @@
+"""One Hub and two servers for all tests of the read side: one with the Hub in reach, one that never dials."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.behaviour.serve.lab import Lab, Serving, serve
+from tests.behaviour.serve.world import PULLED, World, populate
+from tests.simulator import HubSimulator, Served, served
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The Hub with everything, and a store that was filled from it by `hfmirror pull`."""
+    hub = HubSimulator()
+    first, commit = populate(hub)
+    with served(hub) as site:
+        lab = Lab(hub, site.endpoint, tmp_path_factory.mktemp("world"))
+        lab.run("pull", *PULLED, f"acme/tiny@{first}")
+        yield World(hub, lab, first, commit)
+
+
+@pytest.fixture(scope="session")
+def warm(world: World) -> Iterator[Serving]:
+    """A server that has everything and may ask the Hub."""
+    with serve(world.lab) as serving:
+        yield serving
+
+
+@pytest.fixture(scope="session")
+def shut(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A server over a copy of the same store that may ask nobody."""
+    lab = Lab(world.hub, world.lab.endpoint, tmp_path_factory.mktemp("shut"))
+    shutil.copytree(world.lab.root, lab.root, symlinks=True)
+    with serve(lab, "--offline") as serving:
+        yield serving
+
+
+@pytest.fixture(scope="session", params=["online", "offline"])
+def either(request: pytest.FixtureRequest) -> Serving:
+    """Both of them: what is held is answered alike."""
+    serving: Serving = request.getfixturevalue("warm" if request.param == "online" else "shut")
+    return serving
+
+
+@pytest.fixture
+def hub() -> HubSimulator:
+    """A Hub of this test's own, empty."""
+    return HubSimulator()
+
+
+@pytest.fixture
+def site(hub: HubSimulator) -> Iterator[Served]:
+    """It, behind sockets."""
+    with served(hub) as site:
+        yield site
+
+
+@pytest.fixture
+def lab(hub: HubSimulator, site: Served, tmp_path: Path) -> Lab:
+    """An empty store, and where commands run."""
+    return Lab(hub, site.endpoint, tmp_path)

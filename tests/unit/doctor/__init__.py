@@ -1,0 +1,1 @@
+"""What is wrong, and what to do: each check in a world broken by hand."""
