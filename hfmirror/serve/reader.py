@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hfmirror.serve.hall import Hall
 
 END_OF_HEAD = b"\r\n\r\n"
-FRAMING = 2  # bytes of a chunked body on the wire may be so many times its content; more is no honest client
+FRAMING = 8  # bytes of a chunked body on the wire may be so many times its content; more is no honest client
 REMEMBERED = 2048  # bytes; a larger head is taken anew each time, rather than kept for each connection
 _PLAIN_LINE = re.compile(rb"(?:GET|HEAD) /[!-~]* HTTP/1\.1")
 _NAMES = {
@@ -90,11 +90,13 @@ class Reader:
         if fresh and self._like_the_last(piece):
             return stop
         self._left -= len(piece)
-        if self._left < 0:
+        if self._left < 0 and not self.in_body:
             raise self._too_large(piece)
         if not piece.isascii() and self._in_line:
             piece = _escaped(piece)
         self._parse(piece)
+        if self._left < 0 and self.in_body:  # looked at behind the content, which makes room for its frame
+            raise self._too_large()
         if self.arrived is None:
             self._in_line = self._in_line and b"\r\n" not in self._tail + piece
             self._tail = (self._tail + piece)[1 - len(END_OF_HEAD) :]
@@ -190,6 +192,7 @@ class Reader:
     def on_body(self, part: bytes) -> None:
         self._size += len(part)
         self._missing = max(0, self._missing - len(part))
+        self._left += FRAMING * len(part)
         self._held += len(part)
         self._hall.body_bytes += len(part)
         if self._size > self._limits.body_bytes:
@@ -236,7 +239,7 @@ class Reader:
         self._missing = int(headers.get("content-length", "0"))
         if self._missing > limits.body_bytes:
             raise self._too_large()
-        self._left = FRAMING * limits.body_bytes + limits.head_bytes
+        self._left = limits.head_bytes + self._missing
         if "expect" in headers and self._parser.get_http_version() == "1.1":
             if headers["expect"].lower() != "100-continue":
                 raise Rejected(HTTPStatus.EXPECTATION_FAILED, "nothing but 100-continue can be expected here")
