@@ -207,6 +207,8 @@ def _shown(target: str) -> str:
 
 def _seen_from_outside(address: str) -> str:
     """An address others can use: where the server listens on all of them, this machine's own."""
+    if "//0.0.0.0:" not in address:
+        return address
     from hfmirror.serve.service import own_address
 
     return address.replace("//0.0.0.0:", f"//{own_address()}:")
