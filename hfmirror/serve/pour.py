@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 from hfmirror.serve.slices import SMALL, read_at
 
 if TYPE_CHECKING:
-    from hfmirror.serve.replies import Reply, Slice
+    from hfmirror.serve.replies import Content, Reply, Slice
     from hfmirror.serve.slices import Descriptors
 
+PROMISES: Final = 5  # times a content may say that there is more and take it back; then the fault is its own
 _UNKNOWN: Final = (-1, -1)
 
 
@@ -103,12 +104,19 @@ async def _flow(piece: Slice, files: Descriptors, out: Outlet) -> None:
     while at < piece.stop:
         here = content.ready(at, piece.stop)
         if here <= at:
-            await content.more(at, piece.stop)
-            here = content.ready(at, piece.stop)
-            if here <= at:
-                raise RuntimeError("a content promised more, and there is none")
+            here = await _more(content, at, piece.stop)
         if here - at <= SMALL:
             await out.write(read_at(files.of(content), at, here))
         else:
             await out.push(files.of(content), at, here)
         at = here
+
+
+async def _more(content: Content, at: int, stop: int) -> int:
+    """The offset up to which there are bytes from `at` on, once there are. Some are taken back as soon as they come."""
+    for _ in range(PROMISES):
+        await content.more(at, stop)
+        here = content.ready(at, stop)
+        if here > at:
+            return here
+    raise RuntimeError("a content promises more again and again, and there is none")

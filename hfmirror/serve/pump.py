@@ -13,7 +13,7 @@ from hfmirror.serve.rounds import AGAIN, OVER, WRITE, Round, least_loaded
 from hfmirror.serve.slices import pread
 
 THREADS: Final = 2  # as fast as the memory allows on the machines measured; more only take turns
-TURN: Final = 2**20  # bytes a client gets before the next one has its turn: under a millisecond
+TURN: Final = 2**21  # bytes a client gets before the next one has its turn: about a millisecond
 EASY: Final = 2**18  # bytes sent without a thread if the socket takes them: less work than to wake one
 COPY: Final = 2**18  # bytes copied at once where there is no sendfile; fits a processor's cache
 

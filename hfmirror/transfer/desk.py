@@ -163,12 +163,13 @@ class Desk:
 
     def _relief(self, now: float) -> FileOrder | None:
         """Nothing is left to order: share what the slowest order has still to bring, if it will take long."""
-        usual = self._pace.speed
-        slowest = max(self._active, key=lambda order: order.needs_s(now, usual) / 2**order.shared, default=None)
-        if slowest is None or slowest.needs_s(now, usual) / 2**slowest.shared < self._pace.relief_s:
+        usual, worth = self._pace.speed, self._pace.relieves
+        rates = {order: order.rate(now, usual) for order in self._active}
+        slow = [order for order, rate in rates.items() if worth(rate, order.needs_s(now, usual) / 2**order.shared)]
+        slowest = max(slow, key=lambda order: order.needs_s(now, usual), default=None)
+        if slowest is None:
             return None
-        rate = slowest.rate(now, usual)
-        shared = slowest.share(rate / (rate + usual))
+        shared = slowest.share(rates[slowest] / (rates[slowest] + usual))
         if shared is None:
             return None
         relief = self._order(slowest.download, [shared])

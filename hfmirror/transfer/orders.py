@@ -164,7 +164,8 @@ class FileOrder:
             view, self._position = view[passed:], self._position + passed
             if len(view):
                 view = view[self._write(view) :]
-        return True  # a stream that was asked for a span ends by itself
+        # A stream that was asked for a span ends by itself; of one whose end another brings, no more is waited for.
+        return bool(self.wanted) or self._position >= self.span.stop
 
     def _write(self, view: memoryview) -> int:
         """Put the head of `view` where it belongs; how many bytes that were."""

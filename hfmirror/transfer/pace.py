@@ -19,7 +19,7 @@ SPANS = (PART, 16 * PART)  # bytes asked for at once, least and most; at 1 GB/s 
 SPAN_S = 2.0  # seconds a span should take: many requests waste round trips, long ones keep a number from falling
 TAIL, TAIL_S = PART // 4, 0.25  # bytes and seconds, the least at the end, where what is left is shared out
 RELIEF_S = 1.0  # seconds an order must still need to be given help at the end
-RELIEF_SPEED = 2 * PART  # bytes a second of one connection, above which what is cut off under way outweighs the help
+RELIEF_SPEED = 2 * PART  # bytes a second of an order, above which what is cut off under way outweighs the help
 TELLING_S = 0.1  # seconds an order must take to say something of a line's speed
 REQUEST = 64 * 2**10  # bytes that a request is worth: where files are small it is answers that are counted
 
@@ -33,7 +33,7 @@ IN_USE = (0.8, 1.2)  # share of the number that must have been in use, for a sli
 SLICE_S = (0.2, 0.5)  # seconds, least and most
 ROUNDS, OPENING = 2.0, 1.0  # round trips in a slice, and until a new number shows at all
 TRIAL_S = 10.0  # seconds until a trial that nothing can be learnt from is over
-MANY = 8  # connections
+CHEAP = 8  # connections; to try more costs more
 UP_S = (1.0, 32.0)  # seconds until more are tried again: after one refutation, and after many
 DOWN_S = (30.0, 240.0)  # the same for fewer; that costs more, while it lasts
 CEILING_S = (30.0, 600.0)  # seconds that a server's refusal is heeded: the first, and after many
@@ -111,10 +111,9 @@ class Pace:
             size *= 2
         return size
 
-    @property
-    def relief_s(self) -> float:
-        """Seconds an order must still need for a second connection to be worth its opening; infinity: none is."""
-        return max(RELIEF_S, 4 * self.round_s) if self.speed <= RELIEF_SPEED else float("inf")
+    def relieves(self, rate: float, needs_s: float) -> bool:
+        """Whether an order that brings so much a second, and needs so long still, is worth a second connection."""
+        return rate <= RELIEF_SPEED and needs_s >= max(RELIEF_S, 4 * self.round_s)
 
     @property
     def speed(self) -> float:
@@ -262,7 +261,8 @@ class Pace:
         """In a trial: whether the larger number is worth it, once that is clear."""
         up = self._number > before.number
         rate = sum(one.work for one in self._slices) / sum(one.lasted for one in self._slices)
-        gain = rate / before.rate if up else before.rate / max(rate, 1e-9)
+        higher, lower = (rate, before.rate) if up else (before.rate, rate)
+        gain = higher / max(lower, 1.0)
         count = len(self._slices)
         clear = count >= ENOUGH and (gain >= CLEAR or (gain <= 1.0 and count >= SURE))
         if not clear and gain < STRIKING and count < LONGEST:
@@ -288,7 +288,7 @@ class Pace:
 
     def _go_back(self, now: float, before: Held, tried: Held) -> None:
         if tried.number > before.number:
-            wait_s = self._up_s * max(tried.number / MANY, 1)  # to try many costs more
+            wait_s = self._up_s * max(tried.number / CHEAP, 1)
             self._up_at, self._up_s = now + min(wait_s, UP_S[1]), min(self._up_s * 2, UP_S[1])
             self._down_at = min(self._down_at, now + self._down_s)
         else:

@@ -194,3 +194,14 @@ class Pull:
     def rate(self, first_s: int, last_s: int) -> float:
         """Bytes a second between two seconds."""
         return (self.amounts[last_s - 1] - self.amounts[first_s - 1]) / (last_s - first_s)
+
+    def share_of_time(self, fewest: int, most: int, *, since_s: float, until_s: float = inf) -> float:
+        """The share of the time in which the number allowed was between two."""
+        until_s = min(until_s, self.now - self.start)
+        ends = [*(when for when, _ in self.numbers[1:]), until_s]
+        held = [
+            max(min(end, until_s) - max(when, since_s), 0.0)
+            for (when, number), end in zip(self.numbers, ends, strict=True)
+            if fewest <= number <= most
+        ]
+        return sum(held) / (until_s - since_s)
