@@ -18,7 +18,7 @@ from hfmirror.serve.hub import Hub, Rules
 from hfmirror.serve.library import Library
 from hfmirror.serve.names import Names
 from hfmirror.serve.prefetch import Prefetch
-from hfmirror.serve.server import Limits, Server
+from hfmirror.serve.http.server import Limits, Server
 from hfmirror.serve.service import Place, is_own, run
 from hfmirror.sources.callers import Callers
 from hfmirror.sources.http import Http
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hfmirror.model import Kind
-    from hfmirror.serve.hall import Done
+    from hfmirror.serve.http.hall import Done
     from hfmirror.settings import Settings
     from hfmirror.store.disk import DiskStore
     from hfmirror.transfer.flights import Fill

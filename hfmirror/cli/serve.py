@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from hfmirror.model import Kind
-    from hfmirror.serve.hall import Done
+    from hfmirror.serve.http.hall import Done
     from hfmirror.serving import Serving
 
 PORT = 8090

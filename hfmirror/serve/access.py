@@ -7,7 +7,7 @@ for days while it cannot.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hfmirror.errors import NotHere, Unavailable
 
@@ -49,6 +49,14 @@ class Access:
     def credential(self, token: str | None) -> str | None:
         """The token to show upstream on a caller's behalf: never one of the mirror's own."""
         return token if token and self._names.takes_tokens and not self._ledger.grant(token) else None
+
+    async def whoami(self, token: str | None) -> dict[str, Any] | None:
+        """What upstream says of the bearer of a token of its own; None for what is no such token.
+
+        Raises AccessDenied when upstream does not know it either, Unavailable.
+        """
+        credential = self.credential(token)
+        return None if credential is None else await self._names.whoami(credential)
 
     def remembers(self, repo: RepoId, token: str | None) -> bool:
         """The same as `opens`, as far as it is known without asking."""

@@ -13,7 +13,7 @@ from hfmirror.model import is_commit
 from hfmirror.serve import forms, pages
 from hfmirror.serve.answers import json_reply, page_reply, refusal
 from hfmirror.serve.door import Missing
-from hfmirror.serve.fields import asked_paths
+from hfmirror.serve.grammar.fields import asked_paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from hfmirror.model import CommitId, Manifest, RepoId
     from hfmirror.serve.access import Access
     from hfmirror.serve.door import Admitted, Door
+    from hfmirror.serve.grammar.questions import Commits, Home, Listing, Page, PathsInfo, Refs, RepoInfo, Tree, TreeSize
     from hfmirror.serve.names import Names
     from hfmirror.serve.prefetch import Prefetch
-    from hfmirror.serve.questions import Commits, Home, Listing, Page, PathsInfo, Refs, RepoInfo, Tree, TreeSize
     from hfmirror.serve.replies import Reply, Request
 
 PAGE = 10_000  # rows of a listing sent at once; the clients that know no second page have no larger repos

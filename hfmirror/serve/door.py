@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from hfmirror.model import CommitId, Manifest, RepoId
     from hfmirror.serve.access import Access
     from hfmirror.serve.answers import Headers
+    from hfmirror.serve.grammar.questions import Place
     from hfmirror.serve.names import Known, Names
-    from hfmirror.serve.questions import Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from hfmirror.model import Algorithm, Span, is_commit
-from hfmirror.serve import ranges
 from hfmirror.serve.answers import CORS
 from hfmirror.serve.forms import content_disposition
+from hfmirror.serve.grammar import ranges
 from hfmirror.serve.replies import Reply, Slice
 
 if TYPE_CHECKING:

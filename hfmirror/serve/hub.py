@@ -12,12 +12,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from hfmirror.errors import MirrorError, RepoNotFound, RevisionNotFound
-from hfmirror.serve import forms, questions
+from hfmirror.serve import forms
 from hfmirror.serve.answers import NO_CREDENTIALS, error_reply, json_reply, preflight, refusal
 from hfmirror.serve.catalogue import address_of
 from hfmirror.serve.door import Missing
+from hfmirror.serve.grammar import questions
+from hfmirror.serve.grammar.routes import parse
 from hfmirror.serve.replies import Reply
-from hfmirror.serve.routes import parse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,8 +30,9 @@ if TYPE_CHECKING:
     from hfmirror.serve.replies import Request
 
 WARM_S = 1.0  # how long an answer about a held file is repeated without looking again
-MOST_WARM = 4096  # such answers in memory
-_CONDITIONS = ("range", "if-none-match", "if-range")
+MOST_WARM = 4096  # such answers in memory, of each method
+_NOTHING: dict[str, tuple[float, Reply]] = {}
+_CONDITIONS = frozenset({"range", "if-none-match", "if-range"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +51,14 @@ class Hub:
     ) -> None:
         self._door, self._access, self._library, self._catalogue = door, access, library, catalogue
         self._rules, self._name = rules, name
-        self._warm: dict[str, tuple[float, Reply]] = {}
+        self._warm: dict[str, dict[str, tuple[float, Reply]]] = {"GET": {}, "HEAD": {}}
         self._parse = lru_cache(MOST_WARM)(lambda method, target: parse(method, target, rules.prefix))
 
     def __call__(self, request: Request) -> Reply | Awaitable[Reply]:
         """Answer a request."""
-        if request.method in ("GET", "HEAD"):
-            warm = self._warm.get(request.target)
-            if warm is not None and warm[0] > time.monotonic() and not _conditional(request):
-                return warm[1]
+        warm = self._warm.get(request.method, _NOTHING).get(request.target)
+        if warm is not None and warm[0] > time.monotonic() and not _conditional(request):
+            return warm[1]
         route = self._parse(request.method, request.target)
         at_once = _AT_ONCE.get(type(route))
         if at_once is not None:
@@ -81,11 +82,12 @@ class Hub:
     def _keep_warm(self, request: Request, reply: Reply) -> None:
         """Answers about what anybody may read are good for everybody, for a moment."""
         open_to_all = not self._rules.needs_token and not any(name == "X-Hfmirror-Age" for name, _ in reply.headers)
-        if not open_to_all or request.method != "GET" or _conditional(request) or _is_private(reply):
+        if not open_to_all or _conditional(request) or _is_private(reply):
             return
-        if len(self._warm) >= MOST_WARM:
-            self._warm.clear()
-        self._warm[request.target] = (time.monotonic() + WARM_S, reply)
+        warm = self._warm[request.method]
+        if len(warm) >= MOST_WARM:
+            warm.clear()
+        warm[request.target] = (time.monotonic() + WARM_S, reply)
 
     async def _answer(self, route: Any, request: Request, token: str | None) -> Reply:  # noqa: C901 - a table
         prefix = self._rules.prefix
@@ -123,12 +125,16 @@ class Hub:
             case questions.Home():
                 return await self._catalogue.home(route, token, address_of(request, prefix), prefix)
             case questions.WhoAmI():
-                return self._whoami(token)
+                return await self._whoami(token)
         raise NotImplementedError(type(route).__name__)
 
-    def _whoami(self, token: str | None) -> Reply:
+    async def _whoami(self, token: str | None) -> Reply:
+        """Who the bearer of a token is: by our own book, or by upstream's."""
         grant = self._access.grant(token)
-        return refusal(401, NO_CREDENTIALS) if grant is None else json_reply(forms.whoami(grant.name))
+        if grant is not None:
+            return json_reply(forms.whoami(grant.name))
+        said = await self._access.whoami(token)
+        return refusal(401, NO_CREDENTIALS) if said is None else json_reply(said)
 
 
 def _token(request: Request) -> str | None:
@@ -137,7 +143,7 @@ def _token(request: Request) -> str | None:
 
 
 def _conditional(request: Request) -> bool:
-    return any(name in request.headers for name in _CONDITIONS)
+    return not _CONDITIONS.isdisjoint(request.headers)
 
 
 def _is_private(reply: Reply) -> bool:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from hfmirror.model import Entry, Manifest
     from hfmirror.serve.door import Admitted, Door
     from hfmirror.serve.files import Wanted
+    from hfmirror.serve.grammar.questions import FilePlace, Raw
     from hfmirror.serve.names import Names
     from hfmirror.serve.prefetch import Prefetch
-    from hfmirror.serve.questions import FilePlace, Raw
     from hfmirror.serve.replies import Content, Reply, Request
     from hfmirror.transfer.flights import Fill, Flights
 

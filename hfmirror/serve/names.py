@@ -54,6 +54,7 @@ class Authority(Source, Protocol):
 
     def admits(self, repo: RepoId) -> bool: ...
     def document(self, repo: RepoId, question: str) -> Any: ...
+    def whoami(self) -> dict[str, Any]: ...
 
 
 class Upstream(Protocol):
@@ -277,6 +278,10 @@ class Names:
         return await self._ask(
             ("admits", repo, token), RESOLVE_BUDGET_S, lambda authority: authority.admits(repo), token
         )
+
+    async def whoami(self, token: str) -> dict[str, Any]:
+        """What upstream says of the bearer of a token. Raises AccessDenied, Unavailable."""
+        return await self._ask(("whoami", token), RESOLVE_BUDGET_S, lambda authority: authority.whoami(), token)
 
     @property
     def upstream_name(self) -> str:

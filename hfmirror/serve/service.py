@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
-    from hfmirror.serve.server import Server
+    from hfmirror.serve.http.server import Server
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,13 @@ class HubSource:
         """What the Hub says about a repo at `/api/<kind>s/<repo>/<question>`, as JSON. Raises as a `Catalog`."""
         return self._json(f"{self._api(repo)}/{question}", self._asked(repo, "main"))[0]
 
+    def whoami(self) -> dict[str, Any]:
+        """What the Hub says of the bearer of this caller's token. Raises BadToken, Unavailable, ProtocolError."""
+        said, _ = self._json(f"{self._endpoint}/api/whoami-v2", reply.Asked(self.name, self.name, ""))
+        if not isinstance(said, dict):
+            raise ProtocolError(self.name, "it says nothing of the bearer of a token")
+        return said
+
     def manifest(self, repo: RepoId, commit: CommitId, selection: Selection) -> Manifest:
         """The whole listing; of a commit with more than a page of files only what the selection reaches.
 

@@ -46,7 +46,7 @@ class Asked:
     """What a request was about, for the sentences of its errors."""
 
     source: str  # how the server is called
-    repo: RepoId
+    repo: RepoId | str  # or whatever else the question was about
     revision: str
     path: str = ""
     page: str = ""  # where a person accepts a gated repo's terms

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hfmirror.serve.fields import LARGEST_PAGE
 from hfmirror.serve.forms.trees import page
+from hfmirror.serve.grammar.fields import LARGEST_PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hfmirror.serve.forms.text import Row
-    from hfmirror.serve.questions import Listing
+    from hfmirror.serve.grammar.questions import Listing
 
 _COUNTS: Final = frozenset({"downloads", "likes", "trendingScore"})
 

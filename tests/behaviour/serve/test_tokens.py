@@ -72,6 +72,17 @@ def test_a_token_tells_who_it_is(lab: Lab) -> None:
         assert token not in str(told)
 
 
+def test_a_token_of_the_hub_tells_who_it_is_there(hub: HubSimulator, lab: Lab) -> None:
+    """`hf auth login` at a mirror asks who the token belongs to; the mirror sends the Hub's answer on."""
+    with serve(lab) as mirror:
+        got = mirror.ask("/api/whoami-v2", token=ALICE)
+        assert (got.status, got.json["name"]) == (200, "somebody")
+        assert mirror.ask("/api/whoami-v2", token="hf_nobodys").status == 401
+        with hub.failing(refuse=True):
+            silent = mirror.ask("/api/whoami-v2", token=ALICE)
+    assert (silent.status, silent.code) == (404, "MirrorMiss")  # that the token is no good, nobody can say
+
+
 def test_a_token_that_was_revoked_opens_nothing(lab: Lab) -> None:
     """Without a restart; the others go on."""
     ann, ben = (mint(lab, name, "--repo", SECRET) for name in ("ann", "ben"))

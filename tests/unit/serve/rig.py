@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hfmirror.errors import Unavailable
+from hfmirror.serve.http.server import Done, Limits, Server
 from hfmirror.serve.replies import Reply, Request, Slice
-from hfmirror.serve.server import Done, Limits, Server
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator

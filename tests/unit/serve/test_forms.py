@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hfmirror import codec
 from hfmirror.model import Algorithm, Digest, Entry, Kind, Manifest, RepoId, commit_id
 from hfmirror.serve import forms
-from hfmirror.serve.questions import Listing
+from hfmirror.serve.grammar.questions import Listing
 from tests.contracts.scene import COMMIT, TINY, entry, manifest
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hfmirror.errors import Unavailable
-from hfmirror.serve.pour import PROMISES, Outlet, pour
+from hfmirror.serve.http.pour import PROMISES, Outlet, pour
+from hfmirror.serve.http.slices import Descriptors
 from hfmirror.serve.replies import Reply, Slice
-from hfmirror.serve.slices import Descriptors
 from tests.unit.serve.rig import data_of
 
 if TYPE_CHECKING:

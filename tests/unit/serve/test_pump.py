@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hfmirror.serve.pump import EASY, FilePush, Pump, Pushed
+from hfmirror.serve.http.pump import EASY, FilePush, Pump, Pushed
 from tests.unit.serve.rig import PATIENCE_S, data_of, descriptors, threads
 
 if TYPE_CHECKING:

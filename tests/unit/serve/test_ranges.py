@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hfmirror.model import Span
-from hfmirror.serve.ranges import (
+from hfmirror.serve.grammar.ranges import (
     LONGEST,
     MOST_PARTS,
     Parts,

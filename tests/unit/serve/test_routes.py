@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hfmirror.errors import UnsafePath
 from hfmirror.model import Kind, RepoId, entry_path
-from hfmirror.serve import fields, revisions
-from hfmirror.serve.questions import (
+from hfmirror.serve.grammar import fields, revisions
+from hfmirror.serve.grammar.questions import (
     AuthCheck,
     BadRequest,
     Blob,
@@ -43,7 +43,7 @@ from hfmirror.serve.questions import (
     WhoAmI,
     resolve_path,
 )
-from hfmirror.serve.routes import LONGEST_TARGET, parse
+from hfmirror.serve.grammar.routes import LONGEST_TARGET, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

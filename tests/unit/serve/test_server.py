@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hfmirror.serve.http.server import Limits, Server, raise_descriptor_limit
 from hfmirror.serve.replies import Reply, Request
-from hfmirror.serve.server import Limits, Server, raise_descriptor_limit
 from tests.unit.serve.rig import Held, Line, Live, Rig, data_of, descriptors, get, hello, serving, threads, until
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ def test_stopping_again_cuts_at_once() -> None:
 
 
 def test_a_fault_in_the_sweep_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hfmirror.serve.server.SWEEP_S", 0.001)
+    monkeypatch.setattr("hfmirror.serve.http.server.SWEEP_S", 0.001)
     with serving(hello, Limits(idle_s=75)) as rig:
         line = rig.line()
         line.send(get())

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hfmirror.serve.http.server import Limits
 from hfmirror.serve.replies import Reply, Request, Slice
-from hfmirror.serve.server import Limits
 from tests.unit.serve.rig import Held, Live, data_of, descriptors, get, hello, serving, threads, until
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfmirror.errors import Unavailable
-from hfmirror.serve.hall import Hall, Hooks, Limits
-from hfmirror.serve.pump import Pump
+from hfmirror.serve.http.hall import Hall, Hooks, Limits
+from hfmirror.serve.http.pump import Pump
+from hfmirror.serve.http.wire import BURST, Wire
 from hfmirror.serve.replies import Reply, Request, Slice
-from hfmirror.serve.wire import BURST, Wire
 from tests.unit.serve.rig import Held, Live, data_of, descriptors, get, hello, serving, until
 
 if TYPE_CHECKING:

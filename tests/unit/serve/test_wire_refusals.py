@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hfmirror.serve.server import Limits
+from hfmirror.serve.http.server import Limits
 from tests.unit.serve.rig import Line, Rig, get, hello, serving, until
 
 if TYPE_CHECKING:

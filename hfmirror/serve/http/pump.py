@@ -9,8 +9,8 @@ import socket
 from collections import deque
 from typing import Final
 
-from hfmirror.serve.rounds import AGAIN, OVER, WRITE, Round, least_loaded
-from hfmirror.serve.slices import pread
+from hfmirror.serve.http.rounds import AGAIN, OVER, WRITE, Round, least_loaded
+from hfmirror.serve.http.slices import pread
 
 THREADS: Final = 2  # as fast as the memory allows on the machines measured; more only take turns
 TURN: Final = 2**21  # bytes a client gets before the next one has its turn: about a millisecond

@@ -11,13 +11,13 @@ from itertools import count
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final
 
-from hfmirror.serve.framing import error
+from hfmirror.serve.http.framing import error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hfmirror.serve.http.wire import Wire
     from hfmirror.serve.replies import Handler, Reply, Request
-    from hfmirror.serve.wire import Wire
 
 REFUSALS: Final = 64  # connections beyond the limit that are being told so; more are cut without a word
 

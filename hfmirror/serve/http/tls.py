@@ -12,8 +12,8 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from hfmirror.serve.rounds import Round, least_loaded
-from hfmirror.serve.session import TlsPush, TlsSession
+from hfmirror.serve.http.rounds import Round, least_loaded
+from hfmirror.serve.http.session import TlsPush, TlsSession
 
 if TYPE_CHECKING:
     import ssl

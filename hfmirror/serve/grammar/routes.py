@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from hfmirror.model import Kind, RepoId, is_commit
-from hfmirror.serve import fields, revisions
-from hfmirror.serve.fields import LARGEST_PAGE, flag, number, word, words
-from hfmirror.serve.places import place_of, repo_of, revision_of, width_of
-from hfmirror.serve.questions import (
+from hfmirror.serve.grammar import fields, revisions
+from hfmirror.serve.grammar.fields import LARGEST_PAGE, flag, number, word, words
+from hfmirror.serve.grammar.places import place_of, repo_of, revision_of, width_of
+from hfmirror.serve.grammar.questions import (
     AuthCheck,
     BadRequest,
     Blob,

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from hfmirror.serve.framing import ENDS, STAYS, STAYS_10, Rejected
+from hfmirror.serve.http.framing import ENDS, STAYS, STAYS_10, Rejected
 from hfmirror.serve.replies import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hfmirror.serve.hall import Hall
+    from hfmirror.serve.http.hall import Hall
 
 END_OF_HEAD = b"\r\n\r\n"
 FRAMING = 8  # bytes of a chunked body on the wire may be so many times its content; more is no honest client

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
-from hfmirror.serve.slices import SMALL, read_at
+from hfmirror.serve.http.slices import SMALL, read_at
 
 if TYPE_CHECKING:
+    from hfmirror.serve.http.slices import Descriptors
     from hfmirror.serve.replies import Content, Reply, Slice
-    from hfmirror.serve.slices import Descriptors
 
 PROMISES: Final = 5  # times a content may say that there is more and take it back; then the fault is its own
 _UNKNOWN: Final = (-1, -1)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from hfmirror.errors import UnsafePath, UsageError
 from hfmirror.model import Kind, RepoId, entry_path
-from hfmirror.serve import revisions
-from hfmirror.serve.fields import decoded
-from hfmirror.serve.questions import NoSuchEntry, NoSuchRevision, Place
+from hfmirror.serve.grammar import revisions
+from hfmirror.serve.grammar.fields import decoded
+from hfmirror.serve.grammar.questions import NoSuchEntry, NoSuchRevision, Place
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

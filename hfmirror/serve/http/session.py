@@ -11,11 +11,11 @@ import struct
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from hfmirror.serve.rounds import AGAIN, ASLEEP, OVER, READ, WRITE, Round
-from hfmirror.serve.slices import pread
+from hfmirror.serve.http.rounds import AGAIN, ASLEEP, OVER, READ, WRITE, Round
+from hfmirror.serve.http.slices import pread
 
 if TYPE_CHECKING:
-    from hfmirror.serve.tls import TlsTransport
+    from hfmirror.serve.http.tls import TlsTransport
 
 BLOCK: Final = 2**18  # bytes encrypted at once; smaller ones cost more calls, larger ones gain nothing
 TURN_BLOCKS: Final = 4  # blocks a client gets before the next one has its turn

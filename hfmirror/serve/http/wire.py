@@ -9,18 +9,18 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from hfmirror.errors import MirrorError
-from hfmirror.serve.framing import BODILESS, CONTINUE, ENDS, Rejected, framed, head
-from hfmirror.serve.hall import Done
-from hfmirror.serve.pour import Outlet, pour
-from hfmirror.serve.reader import Reader
+from hfmirror.serve.http.framing import BODILESS, CONTINUE, ENDS, Rejected, framed, head
+from hfmirror.serve.http.hall import Done
+from hfmirror.serve.http.pour import Outlet, pour
+from hfmirror.serve.http.reader import Reader
+from hfmirror.serve.http.slices import Descriptors, at_once, open_what_is_here
 from hfmirror.serve.replies import Reply
-from hfmirror.serve.slices import Descriptors, at_once, open_what_is_here
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from hfmirror.serve.hall import Hall
-    from hfmirror.serve.pour import Pusher
+    from hfmirror.serve.http.hall import Hall
+    from hfmirror.serve.http.pour import Pusher
     from hfmirror.serve.replies import Request
 
 BURST: Final = 64  # requests answered in a row before others have a turn: under a millisecond

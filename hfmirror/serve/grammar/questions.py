@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import quote
 
-from hfmirror.serve.revisions import other_readings
+from hfmirror.serve.grammar.revisions import other_readings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,11 +9,11 @@ import socket
 import time
 from typing import TYPE_CHECKING, Final
 
-from hfmirror.serve.hall import Done, Hall, Hooks, Limits
-from hfmirror.serve.pump import Pump
-from hfmirror.serve.tls import Tls
-from hfmirror.serve.tls import push as tls_push
-from hfmirror.serve.wire import Wire
+from hfmirror.serve.http.hall import Done, Hall, Hooks, Limits
+from hfmirror.serve.http.pump import Pump
+from hfmirror.serve.http.tls import Tls
+from hfmirror.serve.http.tls import push as tls_push
+from hfmirror.serve.http.wire import Wire
 
 if TYPE_CHECKING:
     import ssl

@@ -1,0 +1,1 @@
+"""What a request says: its address and its header fields, as values. Pure."""
