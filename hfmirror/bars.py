@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
-from hfmirror.transfer.events import Arrived, Planned, Resumed, Waiting
+from hfmirror.transfer.events import Arrived, Planned, Resumed, Suspected, Waiting
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -34,6 +35,8 @@ class Bar:
             if isinstance(event, Planned) and event.plan.lacking:
                 name = str(event.plan.pin.repo)
                 self._bar = tqdm(total=event.plan.to_fetch, unit="B", unit_scale=True, desc=name)
+            elif isinstance(event, Suspected):
+                tqdm.write(event.sentence, file=sys.stderr)
             elif self._bar is None:
                 return
             elif isinstance(event, Arrived):

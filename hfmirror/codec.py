@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 FORMAT = 1
+NEEDS = "0.1.0"  # the first hfmirror that understands this format: what an earlier one tells people to get
 Document = dict[str, Any]
 
 
@@ -72,11 +73,11 @@ def load(text: str, where: str) -> Document:
 
 def store_text(identity: str) -> str:
     """The file `format.json`, by which a folder is known to be a store."""
-    return dump({"format": "hfmirror", "version": FORMAT, "id": identity})
+    return dump({"format": "hfmirror", "version": FORMAT, "needs": NEEDS, "id": identity})
 
 
-def check_store(text: str, where: str) -> None:
-    """See that a `format.json` is that of a store this version can use. Raises StoreTooNew, StoreError."""
+def check_store(text: str, where: str) -> int:
+    """The version of a store's `format.json`, no later than `FORMAT`. Raises StoreTooNew, StoreError."""
     try:
         document = document_of(text, where)
     except BadManifest as error:
@@ -85,7 +86,12 @@ def check_store(text: str, where: str) -> None:
     if document.get("format") != "hfmirror" or not isinstance(version, int):
         raise StoreError(where, "this folder belongs to something else; choose another with --root or HFMIRROR_HOME")
     if version > FORMAT:
-        raise StoreTooNew(where, version)
+        needs = str(document.get("needs", ""))
+        raise StoreTooNew(where, version, needs if _RELEASE.fullmatch(needs) else "")
+    return version
+
+
+_RELEASE = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,3}")
 
 
 def repo_text(repo: RepoId) -> str:

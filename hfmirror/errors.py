@@ -312,7 +312,7 @@ class IntegrityError(MirrorError):
 
     exit_code = 7
     hub_status = 404
-    hub_code = "MirrorMiss"
+    hub_code: ClassVar[str | None] = "MirrorMiss"
 
 
 class DigestMismatch(IntegrityError):
@@ -401,6 +401,23 @@ class BadManifest(IntegrityError):
         return "run `hfmirror pull` of the repo while online: a listing that cannot be read is fetched again"
 
 
+class UnsafePickle(IntegrityError):
+    """Loading a file would run code, or wants more than weights."""
+
+    hub_status = 403
+    hub_code = None
+
+    def __init__(self, repo: object, path: str, does: str, advice: str = "") -> None:
+        super().__init__(repo, path, does)
+        self.repo, self.path, self.does, self.advice = repo, path, does, advice
+
+    def __str__(self) -> str:
+        return f"{self.path} of {self.repo} {self.does}"
+
+    def hint(self) -> str:
+        return self.advice or "use another file of the repo (safetensors run nothing), or ask its authors"
+
+
 class StoreError(MirrorError):
     """The store, or the disk under it, cannot do what was asked."""
 
@@ -425,12 +442,28 @@ class StoreLocked(StoreError):
 class StoreTooNew(StoreError):
     """The store was written by a later hfmirror."""
 
-    def __init__(self, where: str, version: int) -> None:
+    def __init__(self, where: str, version: int, needs: str = "") -> None:
         super().__init__(where, f"the store's format {version} is newer than this hfmirror understands")
-        self.version = version
+        self.version, self.needs = version, needs  # the first hfmirror that understands it; empty when it does not say
 
     def hint(self) -> str:
+        if self.needs:
+            return f"it needs hfmirror {self.needs} or later: pip install --upgrade 'hfmirror-cli>={self.needs}'"
         return "upgrade: pip install --upgrade hfmirror-cli"
+
+
+class StoreElsewhere(StoreError):
+    """The store that is asked for here was moved away, or has not wholly come."""
+
+    def __init__(self, where: str, home: str, *, arriving: bool) -> None:
+        told = f"the store in {home} is on its way here, and not all of it has come" if arriving else f"it is in {home}"
+        super().__init__(where, told if arriving else f"the store was moved away, {told}")
+        self.home, self.arriving = home, arriving
+
+    def hint(self) -> str:
+        if self.arriving:
+            return f"go on with `hfmirror store move {self.where} --root {self.home}`"
+        return f"set HFMIRROR_HOME={self.home}; to begin a new store here, remove {self.where}/moved.json"
 
 
 class DiskFull(StoreError):
@@ -442,6 +475,25 @@ class DiskFull(StoreError):
 
     def hint(self) -> str:
         return f"free {human(max(self.needed - self.free, 1))} or point HFMIRROR_HOME at a larger disk"
+
+
+class QuotaFull(DiskFull):
+    """The store may not take more, and nothing in it may go by itself."""
+
+    def __init__(self, where: str, short: int, most: int | None, least_free: int) -> None:
+        super().__init__(where, short, 0)
+        told = "" if most is None else f"its quota of {human(most)}"
+        free = f"the {human(least_free)} to be left free" if least_free else ""
+        self.limits, self.short = " and ".join(filter(None, (told, free))), short
+
+    def __str__(self) -> str:
+        return f"{self.where}: {human(self.short)} too much for {self.limits}; what is left there is pinned or in use"
+
+    def hint(self) -> str:
+        return (
+            "`hfmirror ls` shows what takes how much; let something go with `hfmirror rm` and `hfmirror gc`, "
+            "or change HFMIRROR_QUOTA or HFMIRROR_MIN_FREE"
+        )
 
 
 class BundleFull(DiskFull):

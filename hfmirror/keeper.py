@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from hfmirror.care import gc, mend, sets, verify, why
-from hfmirror.errors import BadManifest, NotHere, StoreError, StoreLocked
-from hfmirror.model import Digest, Pin
+from hfmirror.care import gc, mend, sets, skim, why
+from hfmirror.care.limits import Limits
+from hfmirror.errors import BadManifest, NotHere, QuotaFull, StoreError, StoreLocked
+from hfmirror.model import Digest, Entry, Pin
+from hfmirror.store import files
 from hfmirror.transfer.plan import plan_pull
 from hfmirror.view.hfcache import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
+    from hfmirror.care.check import Check, Manner
+    from hfmirror.care.pace import Pace
+    from hfmirror.care.proofs import Proofs
+    from hfmirror.care.room import Eviction, Gauge
+    from hfmirror.care.shelf import Shelved
     from hfmirror.care.verify import Finding
     from hfmirror.model import CommitId, Manifest, RepoId, Selection
     from hfmirror.store.disk import DiskStore
@@ -24,39 +33,100 @@ if TYPE_CHECKING:
     from hfmirror.view.hfcache import HubCache
 
 DAY_S = 86_400.0
+NO_LIMITS = Limits()
 
 
 class Keeper:
     """Looks after what is here."""
 
-    def __init__(self, store: DiskStore, view: HubCache) -> None:
-        self.store, self.view = store, view
+    def __init__(self, store: DiskStore, view: HubCache, limits: Limits = NO_LIMITS) -> None:
+        self.store, self.view, self.limits = store, view, limits
+        self._making_room = threading.Lock()
+        if limits:
+            store.make_room = self.make_room
+
+    @cached_property
+    def proofs(self) -> Proofs:
+        """When each object was last proven."""
+        from hfmirror.care.proofs import Proofs  # noqa: PLC0415 - scripts that only ask for a path need none
+
+        return Proofs(self.store.layout.proven, self.store.drafts)
+
+    @cached_property
+    def _gauge(self) -> Gauge:
+        from hfmirror.care.room import Gauge  # noqa: PLC0415 - for those who have limits
+
+        return Gauge(self.store)
 
     def status(self) -> sets.Status:
         """Wanted and held, of the whole store."""
         return sets.status(self.store)
 
+    def tally(self) -> sets.Tally:
+        """The same, for counting: a store may hold a million files. Raises BadManifest."""
+        return sets.tally(self.store)
+
+    def inventory(self) -> list[Shelved]:
+        """Every commit that is wanted, and what it takes. Raises BadManifest."""
+        from hfmirror.care.shelf import shelf  # noqa: PLC0415 - for those who list what is here
+
+        return shelf(self.store)
+
     # -- sound --------------------------------------------------------------------------------
 
-    def verify(self, repos: Sequence[RepoId] = ()) -> Iterator[Finding]:
-        """Hash again everything here, or what is wanted of these repos; set aside what is damaged."""
+    def plan_check(self, repos: Sequence[RepoId] = (), manner: Manner | None = None) -> Check:
+        """Decide what to hash again: of everything here, or of what is wanted of these repos."""
+        from hfmirror.care.check import Manner, plan_check  # noqa: PLC0415 - for those who check
+
         pins = [pin for repo in repos for pin in self.store.pins_of(repo)]
         digests = sets.wanted(self.store, pins) if repos else self.store.objects()
-        for finding in verify.verify(self.store, digests):
-            if not finding.sound and finding.actual:  # what could not be read may be sound
-                self._withdraw(finding.digest)
-            elif finding.sound and finding.parts and self.store.part_digests(finding.digest) is None:
+        about = " ".join(sorted(map(str, repos))) or "all"
+        return plan_check(self.store, digests, about, self.proofs.read(), manner or Manner())
+
+    def verify(self, repos: Sequence[RepoId] = (), manner: Manner | None = None) -> Iterator[Finding]:
+        """Plan a check, and carry it out."""
+        from hfmirror.care.pace import Pace  # noqa: PLC0415 - as above
+
+        yield from self.check(self.plan_check(repos, manner), Pace(manner.rate if manner else None))
+
+    def check(self, check: Check, pace: Pace) -> Generator[Finding, None, None]:
+        """Hash again what was planned, set aside what is damaged, and note what is proven."""
+        from hfmirror.care.verify import verify  # noqa: PLC0415 - as above
+
+        if not check.looks and not check.skipped:
+            return
+        with self.proofs.noting(check.about, check.begun) as note:
+            for finding in verify(self.store, check.looks, pace):
+                self._conclude(finding, note)
+                yield finding
+        if check.begun is not None:
+            with suppress(StoreError):  # a disk that cannot be written is fit for reading
+                self.proofs.tidy(set(skim.held(self.store)))
+
+    def _conclude(self, finding: Finding, note: Callable[[Digest], object]) -> None:
+        if not finding.sound:
+            if finding.actual:  # what could not be read may be sound
+                self._withdraw(finding)
+        elif finding.read is None:
+            note(finding.digest)
+            if finding.parts and self.store.part_digests(finding.digest) is None:
                 with suppress(StoreError):  # it came without them, from a folder or a cache; all was read anyway
                     self.store.parts.keep(finding.digest, finding.parts)
-            yield finding
 
-    def _withdraw(self, digest: Digest) -> None:
-        """Take a damaged object out of the view, whose links share its bytes, and out of the store."""
-        for pin in self.store.pins():
-            for entry in sets.selected(self.store, pin):
-                if entry.digest == digest:
-                    self.view.drop(pin.repo, pin.commit, entry)
+    def _withdraw(self, finding: Finding) -> None:
+        """Take a damaged object out of the view, whose links share its bytes, and out of the store, with a report."""
+        from hfmirror.care import report  # noqa: PLC0415 - as above
+
+        digest = finding.digest
+        self.view.drop_everywhere([digest])
+        claims = why.claims(self.store, [digest])[digest]
+        for claim in claims:
+            self.view.drop(claim.pin.repo, claim.pin.commit, Entry(claim.path, finding.size, digest))
         self.store.set_aside(digest)
+        with suppress(StoreError):  # the words are for people; the damage is dealt with
+            self.store.drafts.publish_text(
+                self.store.layout.report(digest), report.written(finding, claims, time.time()), durable=False
+            )
 
     def plan_repair(self, repos: Sequence[RepoId] = ()) -> mend.Repair:
         """What was set aside and is wanted."""
@@ -64,7 +134,9 @@ class Keeper:
 
     def damage(self, digest: Digest) -> Finding:
         """Where an object that was set aside is wrong."""
-        return verify.look(digest, self.store.layout.set_aside(digest), self.store.part_digests(digest))
+        from hfmirror.care.verify import look  # noqa: PLC0415 - as above
+
+        return look(digest, self.store.layout.set_aside(digest), self.store.part_digests(digest))
 
     def show_again(self, pin: Pin, manifest: Manifest) -> None:
         """Put what is here of a pin into the view."""
@@ -104,37 +176,83 @@ class Keeper:
             self.view.hide(repo, commit)
             self.store.unkeep(repo, commit)
 
-    def sweep(self, grace_s: float = gc.GRACE_S, unused_days: float | None = None, *, dry: bool) -> gc.Sweep:
-        """Remove what no pin wants. Raises StoreLocked when locks keep nobody out here."""
+    def sweep(
+        self,
+        grace_s: float = gc.GRACE_S,
+        unused_days: float | None = None,
+        room: Limits = NO_LIMITS,
+        needed: int = 0,
+        *,
+        dry: bool,
+    ) -> gc.Sweep:
+        """Remove what no pin wants; then, to hold the limits of `room`, what only clients asked for.
+
+        `needed` bytes are about to come. Raises StoreLocked when locks keep nobody out here.
+        """
+        from hfmirror.care.room import Eviction  # noqa: PLC0415 - for those who have limits
+
         self.store.prepare()
         if not self.store.locks_exclude():
             raise StoreLocked(str(self.store.root), "locks keep nobody out on this disk, so removing is not safe")
         now = time.time()
         before = -1.0 if unused_days is None else now - unused_days * DAY_S
         idle = tuple(pin for pin in self.store.pins() if pin.demand and self.store.used(pin.repo, pin.commit) < before)
-        if not dry:
-            for pin in idle:
-                self.store.undemand(pin.repo, pin.commit, before)
+        eviction = self._plan_room(room, needed, idle, grace_s) if room else Eviction()
         let_go = tuple(self.store.let_go())
         if not dry:
-            for repo, commit in let_go:
-                self.view.hide(repo, commit)
-                self.store.unkeep(repo, commit, wanted_too=False)
+            self._drop(idle, before, eviction)
+        gone = (*idle, *(going.pin for going in eviction.goes)) if dry else ()
         with self.store.locked():
-            status = sets.status(self.store, idle if dry else ())
-            sweep = gc.plan_sweep(status, self.store, now, grace_s)
+            tally = sets.tally(self.store, gone)
+            sweep = gc.plan_sweep(tally, self.store, now, grace_s, eviction.digests)
             if not dry:
-                for digest in sweep.doomed:
-                    self.store.discard(digest)
-                self.store.sweep_incoming(self.status().wanted)
-                self.store.sweep_parts()
-        return replace(sweep, idle=idle, let_go=let_go)
+                self._carry_out(sweep, tally)
+        return replace(sweep, idle=idle, let_go=let_go, evicted=eviction.goes, short=eviction.short)
+
+    def _plan_room(self, room: Limits, needed: int, idle: tuple[Pin, ...], grace_s: float) -> Eviction:
+        """What has to go beyond what gc removes anyway."""
+        from hfmirror.care.room import plan_room  # noqa: PLC0415 - as above
+
+        now = time.time()
+        over = room.over(self._gauge.taken(), files.free_space(self.store.root), needed)
+        if over > 0:
+            over -= gc.plan_sweep(sets.tally(self.store, idle), self.store, now, grace_s).freed
+        return plan_room(self.store, over, now, idle)
+
+    def _drop(self, idle: tuple[Pin, ...], before: float, eviction: Eviction) -> None:
+        """Forget these demands, unless one was used meanwhile, and what was unpinned."""
+        for pin in idle:
+            self.store.undemand(pin.repo, pin.commit, before)
+        for going in eviction.goes:
+            self.store.undemand(going.pin.repo, going.pin.commit, going.noted + 1)
+        for repo, commit in tuple(self.store.let_go()):
+            self.view.hide(repo, commit)
+            self.store.unkeep(repo, commit, wanted_too=False)
+
+    def _carry_out(self, sweep: gc.Sweep, tally: sets.Tally) -> None:
+        self.view.drop_everywhere(sweep.doomed)  # else a commit of which less is wanted now would keep their room
+        for digest in sweep.doomed:
+            self.store.discard(digest)
+        self.store.sweep_incoming(tally)
+        self.store.sweep_parts()
+        self._gauge.forget()
+
+    def make_room(self, needed: int) -> None:
+        """See that so much may come: let go, if need be, what only clients asked for. Raises QuotaFull."""
+        limits = self.limits
+        with self._making_room:
+            if limits and limits.over(self._gauge.taken(), files.free_space(self.store.root), needed):
+                plan = self.sweep(room=limits, needed=needed, dry=True)  # nothing goes when that does not help
+                if plan.short:
+                    raise QuotaFull(str(self.store.root), plan.short, limits.most, limits.least_free)
+                self.sweep(room=limits, needed=needed, dry=False)
+            self._gauge.add(needed)
 
     # -- explained ----------------------------------------------------------------------------
 
     def why(self, word: str) -> list[why.Reason]:
         """Who wants what a digest, a file on the disk, or a path in a repo stands for. Raises NotHere."""
-        reasons = list(why.why(self.store, self.store, self._meant(word)))
+        reasons = list(why.why(self.store, self.proofs.read(), self._meant(word)))
         if not reasons:
             raise NotHere(word)
         return reasons

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfmirror.care import sets
-from hfmirror.errors import DamagedObject, EntryNotFound, MirrorError, NotHere, UsageError
-from hfmirror.keeper import Keeper
-from hfmirror.model import HUB, Head, entry_path, is_commit
+from hfmirror.care.limits import Limits
+from hfmirror.errors import BadManifest, DamagedObject, EntryNotFound, MirrorError, NotHere
+from hfmirror.minder import Minder
+from hfmirror.model import HUB, Digest, Entry, Head, entry_path, is_commit
 from hfmirror.store.disk import DiskStore
 from hfmirror.transfer.plan import Plan, missing
 from hfmirror.view import local
@@ -28,11 +30,14 @@ if TYPE_CHECKING:
     from hfmirror.bundle import Plan as Parcel
     from hfmirror.care.mend import Mending, Repair
     from hfmirror.doctor.findings import Finding as Ill
-    from hfmirror.model import CommitId, Digest, Entry, Pin, RepoId, Selection
-    from hfmirror.serving import Listener, Serving
+    from hfmirror.model import CommitId, Pin, RepoId, Selection
+    from hfmirror.queueing import Queue
+    from hfmirror.serving import Listener, Service, Serving
     from hfmirror.settings import Settings
     from hfmirror.sources.http import Http
     from hfmirror.sources.hub import HubSource
+    from hfmirror.store.moving import Moved
+    from hfmirror.transfer.budget import Budget
     from hfmirror.transfer.desk import Manner
     from hfmirror.transfer.events import Watcher
     from hfmirror.transfer.pull import Pull
@@ -62,7 +67,7 @@ class Held:
         return len(self.here) == len(self.entries)
 
 
-class Mirror(Keeper):
+class Mirror(Minder):
     """A store, its view, and the Hub it is filled from."""
 
     @classmethod
@@ -76,7 +81,8 @@ class Mirror(Keeper):
         """Touches nothing: folders are made, and the Hub asked, by what needs them."""
         self.settings = settings
         store = DiskStore(settings.root)
-        super().__init__(store, HubCache(store.layout.hub, store, store.drafts))
+        limits = Limits(settings.quota, settings.min_free)
+        super().__init__(store, HubCache(store.layout.hub, store, store.drafts, self._bars), settings.pickles, limits)
 
     # -- pulling ------------------------------------------------------------------------------
 
@@ -98,34 +104,39 @@ class Mirror(Keeper):
         return self._pulling(manner, watch)
 
     def show(self, plan: Plan, watch: Watcher) -> None:
-        """Put into the view what a plan selects, all of which is here."""
+        """Put into the view what a plan selects, all of which is here. Raises UnsafePickle for what is refused."""
         from hfmirror.transfer.events import Linked  # noqa: PLC0415 - with the rest of the fetching side
 
         ways = self.view.show(plan.pin, plan.manifest, plan.selected)
         watch(Linked(len(plan.selected), ways))
+        self.guard.refuse(plan.pin.repo, self.look_through(plan.pin, plan.selected, watch))
 
     @contextmanager
     def _pulling(self, manner: Manner, watch: Watcher) -> Iterator[Pull]:
         """A pull from the Hub; its connections are closed at the end."""
-        from hfmirror.sources.http import Http  # noqa: PLC0415 - only who fetches loads the fetching side
+        from hfmirror import suppliers  # noqa: PLC0415 - only who fetches loads the fetching side
+        from hfmirror.sources.http import Http  # noqa: PLC0415 - as above
         from hfmirror.transfer.pull import Pull  # noqa: PLC0415 - as above
 
-        with closing(Http(self.settings.stall_s)) as http:
-            yield Pull(self._hub(http), self.store, manner, watch)
+        window = None if self.budget is None else self.budget.window
+        with closing(Http(self.settings.stall_s, window)) as http:
+            others = tuple(suppliers.others(http, self.settings, _token_of_the_hub()))
+            yield Pull(self._hub(http), self.store, replace(manner, budget=self.budget), watch, others)
+
+    @cached_property
+    def budget(self) -> Budget | None:
+        """What may come over the line, as the settings say; shared with all processes of the store."""
+        if self.settings.limit is None or not self.settings.limit.limits:
+            return None
+        from hfmirror.store.line import SharedLine  # noqa: PLC0415 - for those who limit
+        from hfmirror.transfer.budget import Budget  # noqa: PLC0415 - as above
+
+        return Budget(self.settings.limit, SharedLine(self.store.layout))
 
     def _hub(self, http: Http) -> HubSource:
-        from hfmirror.sources.hub import HubSource  # noqa: PLC0415 - as above
+        from hfmirror import suppliers  # noqa: PLC0415 - as above
 
-        make: type[HubSource] = HubSource
-        if self.settings.engine != "requests":
-            try:
-                from hfmirror.sources.curl import CurlHubSource  # noqa: PLC0415 - an extra
-
-                make = CurlHubSource
-            except ImportError:
-                if self.settings.engine == "curl":
-                    raise UsageError("the engine curl needs pycurl", "pip install 'hfmirror-cli[fast]'") from None
-        return make(http, self.settings.endpoint, _token_of_the_hub())
+        return suppliers.hub(http, self.settings, self.settings.endpoint, _token_of_the_hub())
 
     def put(self, plan: Plan, folder: Path) -> Path:
         """Give the user files of their own: the plan's, in `folder`, under their own names."""
@@ -148,6 +159,7 @@ class Mirror(Keeper):
                 self.view.show(first, shelf.target.manifest, shelf.held)
                 for pin in others:
                     self.view.point(pin.repo, pin.revision, pin.commit)
+                self.look_through(first, shelf.held, watch)
         return report
 
     def wait_for(self, plan: Plan) -> None:
@@ -170,9 +182,20 @@ class Mirror(Keeper):
         from hfmirror.serving import Service  # noqa: PLC0415 - only who serves loads the serving side
 
         try:
-            Service(self.store, self.settings, _token_of_the_hub(), serving, listener).run()
+            serving = replace(serving, budget=self.budget)
+            service = Service(self.store, self.settings, _token_of_the_hub(), serving, listener)
+            with self._proving(service, serving.verify_every_s, listener):
+                service.run()
         finally:
             self._show_demanded()
+
+    def _proving(self, service: Service, every_s: float | None, listener: Listener) -> AbstractContextManager[None]:
+        """While the block runs, what is here is proven again, each object once in so long."""
+        if every_s is None:
+            return nullcontext()
+        from hfmirror.care.rounds import Rounds  # noqa: PLC0415 - for those who want it
+
+        return Rounds(self, every_s, lambda: service.quiet, listener.trouble)
 
     @contextmanager
     def beside(self, trouble: Callable[[str], None]) -> Iterator[str]:
@@ -182,7 +205,7 @@ class Mirror(Keeper):
         listener = Quiet(trouble)
         try:
             with beside(
-                Service(self.store, self.settings, _token_of_the_hub(), Serving(), listener), listener
+                Service(self.store, self.settings, _token_of_the_hub(), Serving(budget=self.budget), listener), listener
             ) as address:
                 yield address
         finally:
@@ -207,6 +230,12 @@ class Mirror(Keeper):
         from hfmirror.view.relink import relink  # noqa: PLC0415 - for those who need it
 
         return relink(cache, self.store, self.store.drafts)
+
+    def queue(self) -> Queue:
+        """The pulls that wait for their turn."""
+        from hfmirror.queueing import Queue  # noqa: PLC0415 - for those who let a pull wait
+
+        return Queue(self.store)
 
     # -- what is here -------------------------------------------------------------------------
 
@@ -292,6 +321,27 @@ class Mirror(Keeper):
         with closing(Http(min(self.settings.stall_s, STEP_S))) as http:
             yield from examine_network(Asker(self.settings, http, _token_of_the_hub(), environment, rated))
 
+    # -- elsewhere ----------------------------------------------------------------------------
+
+    def move(self, target: Path, watch: Watcher, *, losing: bool = False, dry: bool = False) -> Moved:
+        """Bring the whole store to another folder, or say how. Raises what `Move.carry_out` does."""
+        from hfmirror.store.moving import Move  # noqa: PLC0415 - for those who move
+        from hfmirror.transfer.events import Arrived  # noqa: PLC0415 - as above
+
+        move, name = Move(self.store.root, target), self.store.name
+        if dry:
+            return move.plan()
+        return move.carry_out(self._show_all, lambda entry, size: watch(Arrived(entry, size, name)), losing=losing)
+
+    def _show_all(self, store: DiskStore) -> None:
+        """Lay out the whole view of a store in another place."""
+        there = Mirror(replace(self.settings, root=store.root))
+        for pin in store.pins():
+            with suppress(BadManifest):  # a listing that cannot be read shows nothing here either
+                manifest = sets.listing(store, pin)
+                if manifest is not None:
+                    there.show_again(pin, manifest)
+
     # -- carrying -----------------------------------------------------------------------------
 
     def plan_export(
@@ -319,7 +369,9 @@ class Mirror(Keeper):
             for pin in brought.pins:
                 leads = names.get(pin.revision) == pin.commit  # it may have been asked for here more lately
                 shown = pin if leads else replace(pin, revision=pin.commit)
-                self.view.show(shown, brought.manifest, sets.selected(self.store, pin))
+                selected = tuple(sets.selected(self.store, pin))
+                self.view.show(shown, brought.manifest, selected)
+                self.look_through(shown, selected, watch)
         return taken
 
     def state(self) -> bytes:

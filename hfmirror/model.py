@@ -195,13 +195,14 @@ def unholdable(path: str) -> str:
 
 
 def case_clash(paths: Iterable[str]) -> tuple[str, str] | None:
-    """Two paths that a case-blind disk takes for one, or None."""
+    """Two paths that a case-blind disk takes for one, or None. Windows also drops dots and spaces at a name's end."""
     seen: dict[str, str] = {}
     for path in paths:
         steps = path.split("/")
+        plain = [normalize("NFC", step.casefold()).rstrip(". ") or step for step in steps]
         for depth in range(1, len(steps) + 1):
             head = "/".join(steps[:depth])
-            other = seen.setdefault(normalize("NFC", head.casefold()), head)
+            other = seen.setdefault("/".join(plain[:depth]), head)
             if other != head:
                 return other, head
     return None
@@ -295,7 +296,20 @@ class Reach:
 
 
 EVERYTHING = Reach()
-_WILD = re.compile(r"[*?\[]|/\Z")  # what makes a pattern more than a path
+_WILD = re.compile(r"[*?\[]")  # what makes a pattern more than a path
+_LITERAL = re.compile(r"\[([*?\[])\]")  # unless it stands for itself: a set of one
+
+
+def pattern_of(path: str) -> str:
+    """The pattern that only this path matches; of a folder's name with its `/`, only what is in it."""
+    return _WILD.sub(r"[\g<0>]", path)
+
+
+def path_of(pattern: str) -> str | None:
+    """The inverse of `pattern_of`; None for a pattern that may match several paths."""
+    if pattern.endswith("/") or _WILD.search(_LITERAL.sub("", pattern)):
+        return None
+    return _LITERAL.sub(r"\1", pattern)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,8 +331,8 @@ class Selection:
 
     def of(self, manifest: Manifest) -> Iterator[Entry]:
         """The selected entries, in the manifest's order."""
-        plain = {pattern for pattern in self.include if not _WILD.search(pattern)}  # many may be just paths
-        wild = tuple(pattern for pattern in self.include if pattern not in plain)
+        plain = {path_of(pattern) for pattern in self.include} - {None}  # many may be just paths
+        wild = tuple(pattern for pattern in self.include if path_of(pattern) is None)
         named, matched = Selection((), self.exclude), Selection(wild, self.exclude)
         for entry in manifest.entries:
             if named.takes(entry.path) if entry.path in plain else (wild or not plain) and matched.takes(entry.path):
@@ -329,11 +343,11 @@ class Selection:
         folders: set[str] = set()
         paths: set[str] = set()
         for pattern in self.include:
-            fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
-            if fixed == pattern and not pattern.endswith("/"):
-                paths.add(pattern)
+            path = path_of(pattern)
+            if path is not None:
+                paths.add(path)
             else:
-                folders.add(fixed.rpartition("/")[0])
+                folders.add(_WILD.split(pattern, maxsplit=1)[0].rpartition("/")[0])
         if not self.include or "" in folders:
             return EVERYTHING
         outer = {folder for folder in folders if not any(folder.startswith(f"{other}/") for other in folders)}

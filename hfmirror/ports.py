@@ -58,6 +58,15 @@ class Supplier(Protocol):
         ...
 
 
+@runtime_checkable
+class Nearby(Protocol):
+    """Optional gift of a Supplier that is a place of this machine: it knows at once what it has."""
+
+    def holds(self, manifest: Manifest, entry: Entry) -> bool:
+        """Whether it has a file of that size there; raises nothing."""
+        ...
+
+
 class Source(Catalog, Supplier, Protocol):
     """Names and bytes in one."""
 
@@ -140,11 +149,26 @@ class Intake(Protocol):
         ...
 
     def prove(self) -> None:
-        """See that the whole content is what its digest says. Raises DigestMismatch and forgets the bytes."""
+        """See that the whole content is what its digest says. Raises DigestMismatch, and keeps the bytes."""
+        ...
+
+    def wrong_parts(self) -> list[Span]:
+        """Of a content that was not proven, parts known to be wrong; empty where nobody can tell."""
+        ...
+
+    def doubt(self, spans: Iterable[Span]) -> None:
+        """Want the parts that these spans touch once more: they are missing again."""
+        ...
+
+    def forget(self) -> None:
+        """Throw away all that came, and close."""
         ...
 
     def seal(self) -> None:
-        """Prove the content if that is still to be done, make it durable, and give it its name."""
+        """Prove the content if that is still to be done, make it durable, and give it its name.
+
+        Raises DigestMismatch, and forgets the bytes.
+        """
         ...
 
 

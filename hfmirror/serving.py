@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
+from hfmirror.care.room import Roomed
 from hfmirror.errors import UsageError
+from hfmirror.safety.guard import Guard
 from hfmirror.serve.access import Access
 from hfmirror.serve.askers import Askers
 from hfmirror.serve.catalogue import Catalogue
 from hfmirror.serve.door import Door
+from hfmirror.serve.http.server import Limits, Server
 from hfmirror.serve.hub import Hub, Rules
 from hfmirror.serve.library import Library
 from hfmirror.serve.names import Names
 from hfmirror.serve.prefetch import Prefetch
-from hfmirror.serve.http.server import Limits, Server
 from hfmirror.serve.service import Place, is_own, run
+from hfmirror.serve.wary import Wary
 from hfmirror.sources.callers import Callers
 from hfmirror.sources.http import Http
 from hfmirror.transfer.flights import Flights
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from hfmirror.serve.http.hall import Done
     from hfmirror.settings import Settings
     from hfmirror.store.disk import DiskStore
+    from hfmirror.transfer.budget import Budget
     from hfmirror.transfer.flights import Fill
 
 STALL_S = 6.0  # without a byte from upstream until it is asked anew: clients behind us wait ten
@@ -55,6 +59,8 @@ class Serving:
     fills: int = 64
     prefetch: frozenset[Kind] = frozenset()  # repos of which kinds are fetched ahead of a client that wants all
     stop_within_s: float = 30.0
+    budget: Budget | None = None  # what may come from upstream, at most
+    verify_every_s: float | None = None  # how often each object is proven again; None: never
 
 
 class Listener(Protocol):
@@ -79,8 +85,15 @@ class Service:
     ) -> None:
         self._store, self._own_token = store, own_token
         self._endpoint = serving.upstream or settings.endpoint
-        self._stall_s = min(settings.stall_s, STALL_S)
+        self._stall_s, self._guard = min(settings.stall_s, STALL_S), Guard(store, settings.pickles)
         self._serving, self._listener = serving, listener
+        self._front: Server | None = None
+        self._flights: Flights | None = None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it serves, and nobody wants anything just now. May be asked in any thread."""
+        return self._front is not None and self._front.quiet and not self._flights
 
     def run(self) -> None:
         """Serve until a signal ends it. Raises UsageError when the address is taken."""
@@ -90,11 +103,14 @@ class Service:
         """Serve until `ending` is set, or a signal ends it."""
         self._store.prepare()
         with ExitStack() as stack:
+            stack.enter_context(self._store.in_use())
             work = stack.enter_context(Askers(ASKERS))
-            http = stack.enter_context(closing(Http(self._stall_s)))
+            window = None if self._serving.budget is None else self._serving.budget.window
+            http = stack.enter_context(closing(Http(self._stall_s, window)))
             upstream = None if self._serving.offline else Callers(http, self._endpoint, self._own_token)
             names = Names(self._store, upstream, work)
-            flights = Flights(self._store, self._serving.fills, self._ended)
+            keeper = Roomed(self._store, self._store.make_room)
+            self._flights = flights = Flights(keeper, self._serving.fills, self._ended, self._serving.budget)
             stack.callback(flights.close)
             await run(
                 self._server(names, flights, work),
@@ -108,17 +124,22 @@ class Service:
         access = Access(self._store.ledger, names)
         door = Door(names, access)
         prefetch = Prefetch(self._serving.prefetch, self._store, flights)
-        self._library = Library(door, names, self._store, flights, prefetch, strict=self._serving.strict)
-        catalogue = Catalogue(door, names, access, self._store, work, prefetch)
+        self._wary = Wary(self._guard, lambda entry: self._store.path(entry.digest), work)
+        self._library = Library(door, names, self._store, flights, prefetch, self._wary, strict=self._serving.strict)
+        catalogue = Catalogue(door, names, access, self._store, work, prefetch, self._wary)
         rules = Rules(self._serving.prefix, needs_token=self._serving.needs_token)
         hub = Hub(door, access, self._library, catalogue, rules)
-        return Server(hub, Limits(clients=self._serving.clients), self._listener.done, self._fault)
+        self._front = Server(hub, Limits(clients=self._serving.clients), self._listener.done, self._fault)
+        return self._front
 
     def _listening(self, addresses: Sequence[str]) -> None:
         if not self._serving.offline and is_own(self._endpoint, addresses):
             raise UsageError("this mirror is its own upstream", "set HF_ENDPOINT or --upstream to the Hub behind it")
-        upstream = "asking nobody" if self._serving.offline else f"upstream {self._endpoint}"
+        upstream = "asking nobody" if self._serving.offline else f"upstream {self._endpoint}{self._limit()}"
         self._listener.listening(addresses, self._store.root, upstream)
+
+    def _limit(self) -> str:
+        return "" if self._serving.budget is None else f", {self._serving.budget.limit()}"
 
     def _fault(self, fault: BaseException) -> None:
         self._listener.trouble(f"a fault of the server's own: {type(fault).__name__}: {fault}")
@@ -127,8 +148,8 @@ class Service:
         sentence = self._library.ended(fill)
         if fill.error is not None:
             self._listener.trouble(f"could not bring in {fill.entry.path}: {fill.error}")
-        if sentence:
-            self._listener.trouble(sentence)
+        for told in filter(None, (sentence, self._wary.arrived(fill))):
+            self._listener.trouble(told)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _PREFIXES = ("HF_", "HFMIRROR_", "HUGGING", "TRANSFORMERS_")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+_LINES = "faults/test_lines.py"
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 # No deadline: a busy machine is no bug. Temporary folders may serve many examples: each example makes its own inside.
@@ -31,6 +32,17 @@ settings.load_profile("hfmirror")
 
 class Dialled(Exception):
     """Something tried to reach the world."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many of the tests on real lines ran: they are skipped where a machine forbids namespaces."""
+    counts = {
+        outcome: sum(_LINES in str(getattr(report, "nodeid", "")) for report in terminalreporter.stats.get(outcome, ()))
+        for outcome in ("passed", "failed", "skipped")
+    }
+    if any(counts.values()):
+        ran = counts["passed"] + counts["failed"]
+        terminalreporter.write_line(f"real lines: {ran} ran, {counts['skipped']} skipped")
 
 
 @pytest.fixture(scope="session")

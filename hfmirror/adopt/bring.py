@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from hfmirror.adopt import own, targets
 from hfmirror.adopt.found import Find, Trouble
+from hfmirror.adopt.laying import laying
 from hfmirror.adopt.matching import Matching, Way
 from hfmirror.adopt.misfits import misfits
 from hfmirror.adopt.report import Mark, Reading, Report, Shelf
@@ -17,15 +19,18 @@ from hfmirror.adopt.walk import look
 from hfmirror.adopt.wants import Wants
 from hfmirror.errors import StoreError, UsageError
 from hfmirror.model import LOCAL, Head, Pin, Selection, is_commit, unholdable
+from hfmirror.store.adopting import digests_of
 from hfmirror.transfer.plan import refuse_clashes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from hfmirror.adopt.found import Claim
+    from hfmirror.adopt.own import Prove
     from hfmirror.adopt.report import Reader
     from hfmirror.adopt.targets import Names
-    from hfmirror.model import RepoId
+    from hfmirror.model import Algorithm, Digest, RepoId
+    from hfmirror.store.adopting import Laid, Offered
     from hfmirror.store.disk import DiskStore
 
 Meant = list[tuple[Target, "Claim | None"]]
@@ -75,12 +80,12 @@ class Bringing:
         repo = shelf.target.manifest.repo
         return not shelf.lacking and bool(shelf.target.heard.keys() - self._store.refs_of(repo).keys())
 
-    def _match(self, find: Find, meant: Meant) -> Report:
+    def _match(self, find: Find, meant: Meant, laid: Mapping[str, Laid] = MappingProxyType({})) -> Report:
         wanted = [target for target, _ in meant]
         if not self._wish.dry and (self._wish.repo is not None or find.claims):  # else they are pinned
             self._secure(wanted)
         wants = Wants(wanted, self._store.has)
-        with taking(self._store, dry=self._wish.dry) as taker:
+        with taking(self._store, laid, dry=self._wish.dry) as taker:
             matching = Matching(find, wants, taker, self._wish.way, self._reading)
             report = matching.run()
         lacking = {entry.digest: entry for entry in wants.lacking()}
@@ -141,12 +146,26 @@ class Bringing:
         targets.refuse_foreign(wish.repo, self._store, self._names)
         files, troubles = own.files_of(wish.paths)
         files = {path: place for path, place in files.items() if wish.selection.takes(path)}
-        manifest = own.manifest_of(wish.repo, files, lambda place, size: self._reading(Reading(place, size)))
+        if wish.dry:
+            return self._own_of(wish.repo, files, troubles, self._looked_through, {})
+        with laying(self._store, wish.repo, files.values(), wish.way.linking, self._reading) as made:
+            return self._own_of(wish.repo, files, troubles, made.prove, made.laid)
+
+    def _looked_through(self, place: str, offered: Offered, algorithm: Algorithm) -> Digest:
+        self._reading(Reading(place, offered.size))
+        return digests_of(offered, (algorithm,))[0]
+
+    def _own_of(
+        self, repo: RepoId, files: dict[str, str], troubles: list[Trouble], prove: Prove, laid: dict[str, Laid]
+    ) -> Report:
+        wish = self._wish
+        manifest = own.manifest_of(repo, files, prove)
         head = Head(manifest.commit, {}, LOCAL, wish.public)
         find = Find(troubles=troubles)
         for entry in manifest.entries:
             find.add(files[entry.path], entry.size)
-        report = self._match(find, [(Target(manifest, Selection(), (wish.revision or "main",), head), None)])
+        target = Target(manifest, Selection(), (wish.revision or "main",), head)
+        report = self._match(find, [(target, None)], laid)
         lacking = report.shelves[0].lacking
         if lacking and not wish.dry:
             raise StoreError(files[lacking[0].path], "it changed while it was read; run the command again")

@@ -21,7 +21,7 @@ from hfmirror.model import CommitId, Kind, RepoId, entry_path, is_commit
 if TYPE_CHECKING:
     from hfmirror.adopt.found import Find
 
-RECORDS = ".cache/huggingface/download"
+RECORDS = (".cache/huggingface/download", ".huggingface/download")  # the second up to 0.24
 _RECORD = ".metadata"
 _CLOCK = 1.0  # seconds by which the client lets a file be younger than its record
 _KINDS = {"datasets": Kind.DATASET, "spaces": Kind.SPACE}
@@ -30,7 +30,13 @@ _SCP = re.compile(r"(?:[^/@]+@)?[^/:]+:(?!//)(.+)")  # git's short way to write 
 
 def read_local_dir(place: str, find: Find) -> None:
     """The records that `hf download --local-dir` keeps in a folder of files."""
-    top = f"{place}/{RECORDS}"
+    for records in RECORDS:
+        if os.path.isdir(f"{place}/{records}"):  # noqa: PTH112 - strings throughout
+            _read_records(place, records, find)
+
+
+def _read_records(place: str, records: str, find: Find) -> None:
+    top = f"{place}/{records}"
     by_commit: dict[CommitId, list[Told]] = {}
     for folder, _, names in os.walk(top):
         for name in sorted(names):
@@ -44,7 +50,7 @@ def read_local_dir(place: str, find: Find) -> None:
                 if told is not None:
                     by_commit.setdefault(told[0], []).append(told[1])
     for commit, files in sorted(by_commit.items()):
-        listing = listing_of(f"{place}/.cache/huggingface", commit)
+        listing = listing_of(os.path.dirname(top), commit)  # noqa: PTH120 - a string
         find.claims.append(Claim(None, commit, place, tuple(files), listing=listing))
 
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from hfmirror.adopt.found import Told
     from hfmirror.model import Digest, RepoId
+    from hfmirror.store.adopting import Offered
+
+    Prove = Callable[[str, Offered, Algorithm], Digest]  # what the file at a place is; it is read
 
 LARGE = 10 * 2**20  # bytes; the Hub takes no larger file into git itself
 # What the Hub's own `.gitattributes` gives to LFS whatever its size is.
@@ -29,7 +32,7 @@ LARGE_NAMES = (
     *(".safetensors", ".tar", ".tflite", ".tgz", ".wasm", ".xz", ".zip", ".zst"),
 )
 # What tools leave beside the files: no part of what the user made.
-LEFT_OUT = {".git", ".cache", ".locks", ".no_exist", "__pycache__", "._____temp"}
+LEFT_OUT = {".git", ".cache", ".huggingface", ".locks", ".no_exist", "__pycache__", "._____temp"}
 LEFT_OUT_FILES = {".DS_Store", "Thumbs.db", "desktop.ini", ".msc", ".mdl", ".mv"}
 
 
@@ -100,14 +103,13 @@ def _is_inside(real: str, top: str) -> bool:
     return real.startswith(home + os.sep)
 
 
-def manifest_of(repo: RepoId, files: dict[str, str], reading: Callable[[str, int], None]) -> Manifest:
-    """The listing of a repo made of these files; reads them all. Raises UsageError, StoreError."""
+def manifest_of(repo: RepoId, files: dict[str, str], prove: Prove) -> Manifest:
+    """The listing of a repo made of these files; `prove` reads them. Raises UsageError, StoreError."""
     entries = []
     for path, place in sorted(files.items()):
         try:
             with opened(place) as offered:
-                reading(place, offered.size)
-                (digest,) = digests_of(offered, (algorithm_for(path, offered.size),))
+                digest = prove(place, offered, algorithm_for(path, offered.size))
                 entries.append(Entry(path, offered.size, digest))
         except Unfit as error:
             raise StoreError(place, f"{error}; a repo that lacks a file would be of no use") from error

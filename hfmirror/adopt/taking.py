@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,13 +12,13 @@ from hfmirror.store.adopting import COPY, Adopter, Linking, Taken, digests_of, r
 from hfmirror.transfer.desk import WHOLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from hfmirror.adopt.found import Half
     from hfmirror.adopt.targets import Target
     from hfmirror.model import Algorithm, Entry
     from hfmirror.ports import Batch
-    from hfmirror.store.adopting import Offered
+    from hfmirror.store.adopting import Laid, Offered
     from hfmirror.store.disk import DiskStore
 
 
@@ -61,10 +62,14 @@ class Taker(Protocol):
 class Real:
     """Takes things in. Small files go together, as in a pull."""
 
-    def __init__(self, store: DiskStore, batch: Batch) -> None:
+    def __init__(self, store: DiskStore, batch: Batch, laid: Mapping[str, Laid]) -> None:
         self._store, self._batch = store, batch
+        self._laid = {os.path.realpath(place): one for place, one in laid.items()}
         self._adopter = Adopter(store.layout, store.drafts)
-        self.copies, self.room_for = self._adopter.copies, store.room_for
+        self.room_for = store.room_for
+
+    def copies(self, place: str, linking: Linking) -> bool:
+        return os.path.realpath(place) not in self._laid and self._adopter.copies(place, linking)
 
     def keep(self, target: Target) -> None:
         for pin in target.pins:
@@ -77,6 +82,10 @@ class Real:
         accept: Callable[[Digest], Entry | None],
         linking: Linking,
     ) -> Taken:
+        waiting = self._laid.pop(offered.path, None)
+        if waiting is not None:
+            named = accept(waiting.digest) is not None and self._adopter.name(offered, waiting)
+            return Taken((waiting.digest,), waiting.digest if named else None, waiting.how if named else "")
         if offered.size > WHOLE:
             return self._adopter.take(offered, algorithms, lambda digest: accept(digest) is not None, linking)
         data = read_whole(offered)
@@ -125,11 +134,11 @@ class Looking:
 
 
 @contextmanager
-def taking(store: DiskStore, *, dry: bool) -> Iterator[Taker]:
-    """The way that was asked for; at its end all that was taken in has its name."""
+def taking(store: DiskStore, laid: Mapping[str, Laid], *, dry: bool) -> Iterator[Taker]:
+    """The way that was asked for; at its end all that was taken in has its name. `laid`: proven files, by place."""
     if dry:
         yield Looking()
         return
     store.prepare()
     with store.batch() as batch:
-        yield Real(store, batch)
+        yield Real(store, batch, laid)

@@ -20,6 +20,7 @@ from hfmirror.model import (
     Reach,
     Selection,
     is_commit,
+    pattern_of,
     unholdable,
 )
 from hfmirror.transfer.patience import Patience, patiently
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 PATIENCE_S = 2.0  # what is here can be taken in without the authority: a short hiccup is waited for, no more
 MANY = 500  # files of a giant commit that are asked about one by one; of more the whole listing is fetched
 LONG_AGO = 0.0  # seconds since 1970; anybody who says more of a name is right
-_WILD = frozenset("*?[")
 T = TypeVar("T")
 
 
@@ -193,12 +193,12 @@ def hearsay(claim: Claim, repo: RepoId, heard: Mapping[str, float]) -> Target | 
     something; and as soon as the authority can be asked, its word takes this one's place.
     """
     told = [_entry_told(file, claim) for file in claim.files]
-    entries = [entry for entry in told if entry is not None and not _WILD & set(entry.path)]
+    entries = [entry for entry in told if entry is not None]
     if not entries:
         return None
     paths = tuple(sorted(entry.path for entry in entries))
     manifest = Manifest.of(repo, claim.commit, entries, Reach((), paths), CACHE)
-    return Target(manifest, Selection(paths), heard={name: when for name, when in heard.items() if not is_commit(name)})
+    return Target(manifest, literal(paths), heard={name: when for name, when in heard.items() if not is_commit(name)})
 
 
 def _entry_told(file: Told, claim: Claim) -> Entry | None:
@@ -231,7 +231,7 @@ def pinned(store: DiskStore) -> Iterator[Target]:
 
 def refuse_local(repo: RepoId, store: DiskStore) -> None:
     """Refuse to take bytes for a name that is a repo of the user's own here. Raises UsageError."""
-    if _origins(repo, store) & {LOCAL}:
+    if _origins(repo, store) == {LOCAL}:  # a repo of the Hub's may have commits made here beside its own
         raise UsageError(
             f"{repo} is a repo of your own here, not the Hub's",
             f"give --local to add to it, or forget it first: hfmirror rm {repo}",
@@ -267,9 +267,9 @@ def selecting(paths: set[str], manifest: Manifest) -> Selection | None:
     return Selection(patterns) if patterns else None
 
 
-def literal(paths: set[str]) -> Selection:
-    """A selection of just these paths, without those that would be taken for patterns."""
-    return Selection(tuple(sorted(path for path in paths if not _WILD & set(path))))
+def literal(paths: Iterable[str]) -> Selection:
+    """A selection of just these paths."""
+    return Selection(tuple(map(pattern_of, sorted(paths))))
 
 
 def _patterns(paths: set[str], listed: list[str], folder: str) -> Iterator[str]:
@@ -279,6 +279,6 @@ def _patterns(paths: set[str], listed: list[str], folder: str) -> Iterator[str]:
         groups.setdefault(f"{folder}{step}{slash}", []).append(path)
     for name, inner in groups.items():
         if all(path in paths for path in inner):
-            yield "".join(f"[{sign}]" if sign in _WILD else sign for sign in name)
+            yield pattern_of(name)
         elif name.endswith("/"):
             yield from _patterns(paths, inner, name)

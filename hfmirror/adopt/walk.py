@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 CONTROL_BYTES = 16 * 2**20  # a control file of a terabyte's download has a tenth of that
 UNFINISHED = "._____temp"  # where ModelScope keeps what it has not finished
-_CLIENT = os.path.join(".cache", "huggingface")
-_RECORDS = {"download", "upload", "trees"}  # what a client keeps below `_CLIENT`, read by `folders`
+_CLIENTS = (os.path.join(".cache", "huggingface"), ".huggingface")  # a client's folder in a folder of files
+_RECORDS = {"download", "upload", "trees"}  # what a client keeps below those, read by `folders`
 _USELESS = {".locks", ".no_exist", "xet"}  # of a client's: locks, what is not there, and chunks
 
 
@@ -67,7 +67,7 @@ def _folder(place: str, rows: list[os.DirEntry[str]], find: Find) -> list[str]:
         return []
     if ".git" in names:
         folders.read_clone(place, find)
-    if ".cache" in names and os.path.isdir(f"{place}/{folders.RECORDS}"):  # noqa: PTH112 - strings throughout
+    if names & {".cache", ".huggingface"}:
         folders.read_local_dir(place, find)
     inner: list[str] = []
     for row in rows:
@@ -98,7 +98,7 @@ def _inner(place: str, row: os.DirEntry[str], find: Find) -> list[str]:
     """The folder to be looked into, or the parts of it that are worth a look."""
     if row.name == ".git":
         return [f"{row.path}/lfs"] if os.path.isdir(f"{row.path}/lfs") else []  # noqa: PTH112 - as above
-    if row.name in _USELESS or (row.name in _RECORDS and place.endswith(_CLIENT)):
+    if row.name in _USELESS or (row.name in _RECORDS and place.endswith(_CLIENTS)):
         return []
     if row.is_symlink() and hubcache.repo_of(row.name) is None:
         find.trouble(row.path, "a link to a folder; name that folder itself to have it looked into")

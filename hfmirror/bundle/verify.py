@@ -433,7 +433,8 @@ def refuse_clash(snapshot: str, path: str, seen: Dict[str, str]) -> None:
     """Two files must not get one name, and none the name of a device. Raises Trouble."""
     if os.name == "nt" and not holdable(path):
         raise Trouble("unsafe", path)
-    other = seen.setdefault(unicodedata.normalize("NFC", path.casefold()), path)
+    steps = unicodedata.normalize("NFC", path.casefold()).split("/")
+    other = seen.setdefault("/".join(step.rstrip(". ") or step for step in steps), path)  # as Windows shortens names
     if other != path and os.path.lexists(os.path.join(snapshot, *path.split("/"))):
         raise Trouble("clash", path, other)
 

@@ -8,6 +8,7 @@ import typer
 
 from hfmirror._version import __version__
 from hfmirror.cli import (
+    convert,
     doctor,
     env,
     export,
@@ -18,11 +19,13 @@ from hfmirror.cli import (
     path,
     pin,
     pull,
+    queue,
     repair,
     rm,
     run_,
     serve,
     status,
+    store,
     sync,
     token,
     verify,
@@ -43,6 +46,9 @@ app = typer.Typer(
 )
 
 app.command("pull")(pull.command)
+app.command("pause")(queue.pause)
+app.command("resume")(queue.resume)
+app.command("cancel")(queue.cancel)
 app.command("sync")(sync.command)
 app.command("import")(import_.command)
 app.command("path")(path.command)
@@ -61,7 +67,9 @@ app.command("pin")(pin.pin)
 app.command("unpin")(pin.unpin)
 app.command("rm")(rm.command)
 app.command("gc")(gc.command)
+app.command("convert")(convert.command)
 app.command("export")(export.command)
+app.add_typer(store.app, name="store")
 
 
 def _version(wanted: bool) -> None:

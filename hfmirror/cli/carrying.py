@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hfmirror.cli.exits import say
 from hfmirror.errors import human
-from hfmirror.transfer.events import Arrived
+from hfmirror.transfer.events import Arrived, Suspected
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -53,6 +53,8 @@ class Carrying:
         if isinstance(event, Arrived):
             with self._lock:
                 self._count(event)
+        elif isinstance(event, Suspected) and not self._quiet:
+            say(event.sentence)
 
     def _count(self, event: Arrived) -> None:
         self._copied += event.size

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hfmirror.cli import pickles
 from hfmirror.cli.exits import guarded, say
 from hfmirror.cli.info import ORIGINS
 from hfmirror.cli.options import DryRun, Exclude, Include, Json, Quiet, Root
@@ -141,6 +142,8 @@ def _import(mirror: Mirror, wish: Wish, words: Words, *, as_json: bool, quiet: b
         print(json.dumps(_document(report, mirror, words), ensure_ascii=False))  # noqa: T201 - the command's answer
     else:
         _answer(report, mirror, words, quiet=quiet)
+    for shelf in () if words.dry_run else report.shelves:
+        mirror.guard.refuse(shelf.target.manifest.repo, mirror.guard.suspects(shelf.held))
     return IntegrityError.exit_code if report.damaged else 0
 
 
@@ -251,6 +254,7 @@ def _shelf(shelf: Shelf, mirror: Mirror) -> dict[str, Any]:
         "origin": target.manifest.origin,
         "held": len(shelf.held),
         "lacking": [_row(entry) for entry in shelf.lacking],
+        "suspected": pickles.rows(mirror.guard.suspects(shelf.held)),
         "command": _command(shelf) if shelf.lacking else "",
         "path": str(_place(mirror, shelf)),
     }

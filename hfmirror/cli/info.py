@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING
 
+from hfmirror.cli import pickles
 from hfmirror.cli.exits import guarded
 from hfmirror.cli.options import Json, Quiet, RepoName, Revision, Root
 from hfmirror.errors import human
@@ -12,7 +14,9 @@ from hfmirror.errors import human
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hfmirror.care.shelf import Shelved
     from hfmirror.mirror import Held
+    from hfmirror.store.scans import Scan
 
 
 ORIGINS = {"local": "your own, not the Hub's", "cache": "as a client's cache says; the Hub was not asked"}
@@ -34,45 +38,56 @@ def _info(text: str, revision: str | None, root: Path | None, *, as_json: bool, 
     from hfmirror.mirror import Mirror
     from hfmirror.words import parse
 
-    held = Mirror.open(settings.current(root)).held(*parse(text, revision))
+    mirror = Mirror.open(settings.current(root))
+    held = mirror.held(*parse(text, revision))
+    scans = mirror.scans(held.here)
+    one = next(one for one in mirror.inventory() if (one.repo, one.commit) == (held.repo, held.commit))
     if not as_json:
-        _show(held, heads=heads)
+        if heads:
+            _head(held, one)
+        _show(held, scans)
         return
     rows = [
-        {"path": entry.path, "size": entry.size, "digest": str(entry.digest), "held": entry in held.here}
+        {
+            "path": entry.path,
+            "size": entry.size,
+            "digest": str(entry.digest),
+            "held": entry in held.here,
+            "pickle": pickles.document(scans[entry.path]) if entry.path in scans else None,
+        }
         for entry in held.entries
     ]
-    whole = {**document(held), "licence": licence(held), "gated": gated(held), "entries": rows}
+    whole = {**document(one, held.names), "entries": rows}
     print(json.dumps(whole, ensure_ascii=False))  # noqa: T201 - the command's answer
 
 
-def _show(held: Held, *, heads: bool) -> None:
+def _show(held: Held, scans: dict[str, Scan]) -> None:
     from hfmirror.cli import table
 
-    if heads:
-        _head(held)
-    rows = [("here" if entry in held.here else "-", human(entry.size), entry.path) for entry in held.entries]
-    table.show(("", "SIZE", "FILE"), rows, right=frozenset({1}))
+    columns = ("", "SIZE", "FILE", "PICKLE")[: 4 if scans else 3]
+    rows = [
+        (
+            "here" if entry in held.here else "-",
+            human(entry.size),
+            entry.path,
+            pickles.mark(scans.get(entry.path)),
+        )[: len(columns)]
+        for entry in held.entries
+    ]
+    table.show(columns, rows, right=frozenset({1}))
 
 
-def _head(held: Held) -> None:
-    print(f"{held.repo}@{held.commit}")  # noqa: T201 - the command's answer
-    print(f"revisions: {' '.join(held.names) or '-'}")  # noqa: T201
-    if held.origin in ORIGINS:
-        print(f"listing:   {ORIGINS[held.origin]}")  # noqa: T201
-    print(f"licence:   {licence(held) or 'not stated'}{'; gated' if gated(held) else ''}")  # noqa: T201
-    print(f"held:      {len(held.here)} of {len(held.entries)} files, {human(held.size)}")  # noqa: T201
+def _head(held: Held, one: Shelved) -> None:
+    from hfmirror.cli import measures
 
-
-def licence(held: Held) -> str:
-    """The licence the model card names; empty when it names none."""
-    card = held.about.get("cardData")
-    named = card.get("license") if isinstance(card, dict) else None
-    tags = held.about.get("tags")
-    tagged = [tag.removeprefix("license:") for tag in tags or [] if isinstance(tag, str) and tag.startswith("license:")]
-    return str(named) if named else " ".join(tagged)
-
-
-def gated(held: Held) -> bool:
-    """Whether the Hub asks readers to accept terms."""
-    return bool(held.about.get("gated"))
+    licence = f"{one.card.licence or 'not stated'}{'; gated' if one.card.gated else ''}"
+    lines = [
+        f"{held.repo}@{held.commit}",
+        f"revisions: {' '.join(held.names) or '-'}",
+        *([f"listing:   {ORIGINS[held.origin]}"] if held.origin in ORIGINS else []),
+        f"licence:   {licence}",
+        f"held:      {one.held} of {one.files} files, {human(one.size)} of {human(one.wanted)}",
+        f"unique:    {human(one.unique)}; {human(one.shared)} are shared with other commits",
+        f"last use:  {measures.since(one.used, time.time())}",
+    ]
+    print("\n".join(lines))  # noqa: T201 - the command's answer

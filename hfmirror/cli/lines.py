@@ -7,10 +7,22 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from hfmirror.cli import pickles
 from hfmirror.cli.exits import say
 from hfmirror.cli.tally import Tally, announced, finished, noteworthy
 from hfmirror.errors import human
-from hfmirror.transfer.events import Arrived, Planned, Refused, Resumed, Sealed, Stale, Waiting
+from hfmirror.transfer.events import (
+    Arrived,
+    Dismissed,
+    Limited,
+    Planned,
+    Refused,
+    Resumed,
+    Sealed,
+    Stale,
+    Suspected,
+    Waiting,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,12 +99,10 @@ class JsonLines:
             }
         if isinstance(event, Resumed):
             return {"event": "resumed", "path": event.entry.path, "kept": event.kept}
-        if isinstance(event, Waiting):
-            return {"event": "waiting", "why": str(event.error), "seconds": round(event.seconds, 1)}
-        if isinstance(event, Refused):
-            return {"event": "refused", "why": str(event.error), "again": event.again}
-        if isinstance(event, Stale):
-            return {"event": "stale", "why": str(event.error)}
+        if isinstance(event, Limited | Waiting | Refused | Dismissed | Stale):
+            return _hindered(event)
+        if isinstance(event, Suspected):
+            return {"event": "suspected", "repo": str(event.repo), "files": pickles.rows(event.files)}
         if isinstance(event, Arrived) and time.monotonic() - self._last > 1:
             self._last = time.monotonic()
             return {"event": "progress", "fetched": self._tally.arrived, "kept": self._tally.kept}
@@ -109,6 +119,7 @@ class JsonLines:
                     "commit": plan.pin.commit,
                     "path": str(where),
                     "fetched": tally.arrived,
+                    "sources": [{"source": source, "size": size} for source, size in tally.sources.items()],
                     "kept": tally.kept,
                     "retries": tally.retries,
                     "seconds": round(tally.seconds, 3),
@@ -116,6 +127,19 @@ class JsonLines:
                 ensure_ascii=False,
             )
         )
+
+
+def _hindered(event: Limited | Waiting | Refused | Dismissed | Stale) -> dict[str, Any]:
+    """Why it is not as fast, or as fresh, as could be."""
+    if isinstance(event, Limited):
+        return {"event": "limited", "rate": event.limit.rate, "until": event.limit.until or None}
+    if isinstance(event, Waiting):
+        return {"event": "waiting", "why": str(event.error), "seconds": round(event.seconds, 1)}
+    if isinstance(event, Refused):
+        return {"event": "refused", "why": str(event.error), "again": event.again, "banned": list(event.banned)}
+    if isinstance(event, Dismissed):
+        return {"event": "dismissed", "source": event.source, "why": str(event.error)}
+    return {"event": "stale", "why": str(event.error)}
 
 
 def _plan(plan: Plan) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hfmirror.cli import queue
 from hfmirror.cli.exits import guarded, tell
-from hfmirror.cli.options import DryRun, Exclude, Include, Json, Quiet, Revision, Root
+from hfmirror.cli.options import DryRun, Exclude, From, Include, Json, LimitRate, Pickles, Quiet, Revision, Root
 from hfmirror.cli.watching import watching
 from hfmirror.errors import MirrorError, UsageError
 
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
     from hfmirror.cli.watching import Display
     from hfmirror.mirror import Mirror
     from hfmirror.model import RepoId, Selection
+    from hfmirror.queue.job import Value
+    from hfmirror.settings import Settings
     from hfmirror.transfer.desk import Manner
     from hfmirror.transfer.plan import Plan
 
 
 def command(
+    context: typer.Context,
     repos: Annotated[list[str] | None, typer.Argument(metavar="REPO...", help="What to bring here.")] = None,
     revision: Revision = None,
     include: Include = None,
@@ -31,9 +35,18 @@ def command(
         int | None, typer.Option(min=1, max=128, help="Connections at once; default: what fits.")
     ] = None,
     patience: Annotated[float, typer.Option(min=0, help="Seconds without a new byte until giving up.")] = 900.0,
+    sources: From = None,
+    limit_rate: LimitRate = None,
+    pickles: Pickles = None,
     print_urls: Annotated[
         bool, typer.Option("--print-urls", help="Fetch nothing: list what lacks, for a browser, and `import` later.")
     ] = False,
+    background: Annotated[
+        bool, typer.Option("--background", help="Come back at once: a worker fetches it, one job after the other.")
+    ] = False,
+    priority: Annotated[
+        int, typer.Option(min=-10, max=10, help="With --background: the highest goes first, then the oldest.")
+    ] = 0,
     dry_run: DryRun = False,
     root: Root = None,
     as_json: Json = False,
@@ -56,7 +69,13 @@ def command(
         local_dir,
         dry_run,
         print_urls,
+        limit_rate,
+        pickles,
+        sources,
     )
+    if background or priority:
+        later = Later(background, priority, queue.options_of(context), (root, as_json, quiet))
+        return guarded(lambda: _let_wait(wish, later), as_json=as_json)
     return guarded(lambda: _pull_all(wish, root, as_json=as_json, quiet=quiet), as_json=as_json)
 
 
@@ -71,16 +90,38 @@ class Wish:
     local_dir: Path | None
     dry_run: bool
     by_hand: bool  # list what lacks instead of fetching it
+    limit_rate: str | None
+    pickles: str | None
+    sources: list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """How a pull in the background was asked for."""
+
+    background: bool
+    priority: int
+    options: dict[str, Value]
+    ways: tuple[Path | None, bool, bool]  # --root, --json, --quiet
+
+
+def _let_wait(wish: Wish, later: Later) -> int:
+    """Put the pulls into the queue."""
+    if not later.background:
+        raise UsageError("--priority is for pulls that wait for their turn", "give --background, too")
+    if wish.dry_run or wish.by_hand:
+        raise UsageError("--background fetches; --dry-run and --print-urls do not", "give one of them")
+    _settings(wish, later.ways[0])  # what makes no sense is said now, while somebody listens
+    return queue.add(_parsed(wish), wish.selection, later.options, later.priority, later.ways)
 
 
 def _pull_all(wish: Wish, root: Path | None, *, as_json: bool, quiet: bool) -> int:
     """Pull each repo, whatever became of the others; the exit code of the first kind of failure in the table."""
-    from hfmirror import settings
     from hfmirror.errors import first_by_table
     from hfmirror.mirror import Mirror
 
     wanted = _parsed(wish)
-    mirror = Mirror.open(settings.current(root))
+    mirror = Mirror.open(_settings(wish, root))
     failures: list[MirrorError] = []
     for repo, revision in wanted:
         try:
@@ -92,6 +133,13 @@ def _pull_all(wish: Wish, root: Path | None, *, as_json: bool, quiet: bool) -> i
             tell(error, as_json=as_json)
             failures.append(error)
     return first_by_table(failures).exit_code if failures else 0
+
+
+def _settings(wish: Wish, root: Path | None) -> Settings:
+    """The settings of this pull. Raises UsageError."""
+    from hfmirror import settings
+
+    return settings.current(root, wish.limit_rate).with_sources(wish.sources).with_pickles(wish.pickles)
 
 
 def _parsed(wish: Wish) -> list[tuple[RepoId, str]]:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hfmirror.cli.exits import guarded, say, tell
-from hfmirror.cli.options import DryRun, Json, Quiet, Root
+from hfmirror.cli.options import DryRun, From, Json, LimitRate, Quiet, Root
 from hfmirror.errors import human
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from hfmirror.care.check import Check
     from hfmirror.care.mend import Repair
     from hfmirror.care.verify import Finding
     from hfmirror.mirror import Mirror
     from hfmirror.model import RepoId, Span
+    from hfmirror.settings import Settings
     from hfmirror.transfer.events import Event
 
 
 def command(
     repos: Annotated[list[str] | None, typer.Argument(metavar="[REPO...]", help="Default: everything here.")] = None,
     patience: Annotated[float, typer.Option(min=0, help="Seconds without a new byte until giving up.")] = 900.0,
+    sources: From = None,
+    limit_rate: LimitRate = None,
     dry_run: DryRun = False,
     root: Root = None,
     as_json: Json = False,
@@ -34,15 +37,21 @@ def command(
     Example: hfmirror repair --dry-run
     """
     report = Report(as_json=as_json, quiet=quiet)
-    return guarded(lambda: _repair(repos or [], root, patience, report, dry=dry_run), as_json=as_json)
+
+    def work() -> int:
+        from hfmirror import settings
+
+        told = settings.current(root, limit_rate).with_sources(sources)
+        return _repair(repos or [], told, patience, report, dry=dry_run)
+
+    return guarded(work, as_json=as_json)
 
 
-def _repair(texts: list[str], root: Path | None, patience: float, report: Report, *, dry: bool) -> int:
-    from hfmirror import settings
+def _repair(texts: list[str], settings: Settings, patience: float, report: Report, *, dry: bool) -> int:
     from hfmirror.mirror import Mirror
     from hfmirror.words import parse_repo
 
-    mirror = Mirror.open(settings.current(root))
+    mirror = Mirror.open(settings)
     code = mend(mirror, [parse_repo(text)[0] for text in texts], patience, report, dry=dry)
     report.close()
     return code
@@ -72,6 +81,15 @@ class Report:
         self.document: dict[str, Any] = {}
         self._fetched = 0  # bytes
 
+    def skipped(self, check: Check) -> None:
+        """What `hfmirror verify` leaves out."""
+        self.document |= {"skipped": check.skipped, "resumed": check.resumed}
+        if check.resumed and check.begun is not None:
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(check.begun))
+            self._say(f"going on with the check of {when}: {check.skipped} objects were proven since")
+        elif check.skipped:
+            self._say(f"{check.skipped} objects were proven lately enough")
+
     def verified(self, checked: int, size: int, damaged: list[Finding]) -> None:
         """What `hfmirror verify` found."""
         self.document |= {"checked": checked, "size": size, "damaged": [str(found.digest) for found in damaged]}
@@ -98,11 +116,13 @@ class Report:
 
     def watch(self, event: Event) -> None:
         """Count what comes, and say why it does not."""
-        from hfmirror.transfer.events import Arrived, Refused, Waiting
+        from hfmirror.transfer.events import Arrived, Dismissed, Limited, Refused, Waiting
 
         if isinstance(event, Arrived):
             self._fetched += event.size
-        elif isinstance(event, Refused) or (isinstance(event, Waiting) and event.seconds):
+        elif isinstance(event, Limited):
+            self._say(str(event.limit))
+        elif isinstance(event, Refused | Dismissed) or (isinstance(event, Waiting) and event.seconds):
             say(str(event.error))
 
     def outcome(self, repair: Repair, mirror: Mirror) -> None:

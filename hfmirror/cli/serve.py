@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from hfmirror.cli import measures
 from hfmirror.cli.exits import guarded, say
-from hfmirror.cli.options import Json, Quiet, Root
-from hfmirror.errors import UsageError, human
+from hfmirror.cli.options import Json, LimitRate, Quiet, Root
+from hfmirror.errors import StoreError, UsageError, human
 
 if TYPE_CHECKING:
     import ssl
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from hfmirror.model import Kind
     from hfmirror.serve.http.hall import Done
     from hfmirror.serving import Serving
+    from hfmirror.settings import Settings
+    from hfmirror.timetable import Limit
 
 PORT = 8090
 Prefetch = Literal["none", "models", "all"]
@@ -42,6 +46,11 @@ def command(
     ] = "none",
     max_clients: Annotated[int, typer.Option(min=1, help="Connections at once.")] = 2000,
     max_fills: Annotated[int, typer.Option(min=1, help="Files fetched from upstream at once.")] = 64,
+    limit_rate: LimitRate = None,
+    verify_every: Annotated[
+        str | None,
+        typer.Option(help="Prove each file again once in so long, like 30d, while all is quiet.", metavar="TIME"),
+    ] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="Certificate chain (PEM): serve https.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
     stop_within: Annotated[float, typer.Option(min=0, help="Seconds running answers get at the end.")] = 30.0,
@@ -58,6 +67,7 @@ def command(
     """
 
     def work() -> int:
+        from hfmirror import settings
         from hfmirror.serving import Serving
 
         serving = Serving(
@@ -73,18 +83,23 @@ def command(
             clients=max_clients,
             fills=max_fills,
             stop_within_s=stop_within,
+            verify_every_s=None if verify_every is None else measures.seconds(verify_every, "--verify-every"),
         )
-        return _serve(serving, root, Log(log_json, as_json=as_json, quiet=quiet))
+        return _serve(serving, settings.current(root, limit_rate), Log(log_json, as_json=as_json, quiet=quiet))
 
     return guarded(work, as_json=as_json)
 
 
-def _serve(serving: Serving, root: Path | None, log: Log) -> int:
-    from hfmirror import settings
+def _serve(serving: Serving, settings: Settings, log: Log) -> int:
     from hfmirror.mirror import Mirror
 
     with log:
-        Mirror.open(settings.current(root)).serve(serving, log)
+        mirror = Mirror.open(settings)
+        log.limit = None if mirror.budget is None else mirror.budget.limit()
+        if not serving.offline:
+            with suppress(StoreError):  # no reason to serve nobody
+                mirror.queue().wake()  # pulls that a restart of the machine has broken off
+        mirror.serve(serving, log)
     return 0
 
 
@@ -138,6 +153,7 @@ class Log:
     def __init__(self, file: Path | None, *, as_json: bool, quiet: bool) -> None:
         self._path, self._as_json, self._quiet = file, as_json, quiet
         self._file: TextIO | None = None
+        self.limit: Limit | None = None  # to what comes from upstream
 
     def __enter__(self) -> Log:
         if self._path is not None:
@@ -154,7 +170,10 @@ class Log:
     def listening(self, addresses: Sequence[str], store: Path, upstream: str) -> None:
         """The server is ready."""
         if self._as_json:
-            print(json.dumps({"event": "serving", "addresses": list(addresses)}), flush=True)  # noqa: T201 - the answer
+            document: dict[str, object] = {"event": "serving", "addresses": list(addresses)}
+            if self.limit is not None:
+                document["limit"] = {"rate": self.limit.rate, "until": self.limit.until or None}
+            print(json.dumps(document), flush=True)  # noqa: T201 - the answer
         if not self._quiet:
             say(f"serving {store} at {', '.join(addresses)} ({upstream})")
             say(f"  clients need HF_ENDPOINT={_seen_from_outside(addresses[0])}")

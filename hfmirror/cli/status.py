@@ -48,22 +48,27 @@ def _state(path: Path, root: Path | None, *, as_json: bool, quiet: bool) -> None
 
 def _status(root: Path | None, *, as_json: bool, hints: bool) -> None:
     from hfmirror import settings
-    from hfmirror.cli import table
+    from hfmirror.cli import queue, table
     from hfmirror.mirror import Mirror
 
     mirror = Mirror.open(settings.current(root))
-    status = mirror.status()
+    jobs = mirror.queue()
+    tally = mirror.tally()
+    here = [size for size in tally.held.values() if size is not None]  # of what is wanted the size is known
+    garbage = (len(tally.held) - len(here), mirror.store.size_of(tally.loose()))
+    lacking = (len(tally.lacking), sum(tally.lacking.values()))
     sizes = {
-        "wanted": (len(status.wanted), sum(status.wanted.values())),
-        "held": (len(status.held), mirror.store.size_of(status.held)),
-        "lacking": (len(status.lacking), sum(status.lacking.values())),
-        "garbage": (len(status.garbage), mirror.store.size_of(status.garbage)),
+        "wanted": (len(here) + lacking[0], sum(here) + lacking[1]),
+        "held": (len(tally.held), sum(here) + garbage[1]),
+        "lacking": lacking,
+        "garbage": (0, 0) if tally.unlisted else garbage,
     }
     under_way = list(mirror.store.under_way())
     if as_json:
         unfinished = [{"digest": str(digest), "kept": kept} for digest, kept in under_way]
         counts = {name: {"objects": count, "size": size} for name, (count, size) in sizes.items()}
-        print(json.dumps({"root": str(mirror.store.root), **counts, "unfinished": unfinished}))  # noqa: T201 - the answer
+        document = {"root": str(mirror.store.root), **counts, "unfinished": unfinished, "jobs": queue.described(jobs)}
+        print(json.dumps(document, ensure_ascii=False))  # noqa: T201 - the answer
         return
     print(f"store: {mirror.store.root}")  # noqa: T201 - the command's answer
     rows = [
@@ -72,6 +77,7 @@ def _status(root: Path | None, *, as_json: bool, hints: bool) -> None:
     table.show(("", "OBJECTS", "SIZE", ""), rows, right=frozenset({1, 2}))
     for digest, kept in under_way:
         print(f"unfinished: {digest}, about {human(kept)} kept")  # noqa: T201 - the command's answer
+    queue.show(jobs)
 
 
 HINTS = {"wanted": "", "held": "", "lacking": "fetched by `hfmirror pull`", "garbage": "removed by `hfmirror gc`"}

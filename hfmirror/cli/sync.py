@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hfmirror.cli.exits import guarded, say, tell
-from hfmirror.cli.options import DryRun, Json, Quiet, Root
+from hfmirror.cli.options import DryRun, Json, LimitRate, Quiet, Root
 from hfmirror.cli.watching import watching
 from hfmirror.errors import MirrorError, UsageError, human
 
@@ -38,6 +38,7 @@ def command(
     ),
     watch: Annotated[bool, typer.Option("--watch", help="Go on until interrupted: a round every six hours.")] = False,
     locked: Annotated[bool, typer.Option("--locked", help="Bring exactly the commits that mirror.lock names.")] = False,
+    limit_rate: LimitRate = None,
     dry_run: DryRun = False,
     root: Root = None,
     as_json: Json = False,
@@ -49,7 +50,7 @@ def command(
 
     Example: hfmirror sync mirror.toml --dry-run
     """
-    order = Order(file, root, locked, dry_run, as_json, quiet)
+    order = Order(file, root, locked, dry_run, as_json, quiet, limit_rate)
 
     def work() -> int:
         if watch and dry_run:
@@ -100,6 +101,7 @@ class Order:
     dry_run: bool
     as_json: bool
     quiet: bool
+    limit_rate: str | None = None
 
     def round(self) -> tuple[int, float]:
         """One round: its exit code, and the seconds until the next. Raises MirrorError before anything is done."""
@@ -110,7 +112,7 @@ class Order:
         from hfmirror.syncing.round import Exact, Following
 
         wanted = read_list(self.file)
-        mirror = Mirror.open(settings.current(self.root))
+        mirror = Mirror.open(settings.current(self.root, self.limit_rate).with_sources(wanted.sources))
         record = Record(beside(self.file))
         this: Round = (Exact if self.locked else Following)(mirror, wanted, record)
         if self.dry_run:

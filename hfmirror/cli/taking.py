@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hfmirror.cli.exits import say, tell
-from hfmirror.errors import first_by_table, human
+from hfmirror.errors import UnsafePickle, first_by_table, human
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,18 @@ def take_bundle(mirror: Mirror, folder: Path, terms: Terms, *, as_json: bool, qu
         print(json.dumps(_taken(folder, taken, places), ensure_ascii=False))  # noqa: T201 - the command's answer
     elif places:
         print("\n".join(places))  # noqa: T201 - as above
-    return _told(taken.problems)
+    return _told([*taken.problems, *_refused(mirror, taken)])
+
+
+def _refused(mirror: Mirror, taken: Taken) -> list[MirrorError]:
+    """What policy says no to; it stays out of the view."""
+    problems: list[MirrorError] = []
+    for each in taken.names:
+        try:
+            mirror.guard.refuse(each.manifest.repo, mirror.guard.suspects(each.manifest.entries))
+        except UnsafePickle as error:
+            problems.append(error)
+    return problems
 
 
 def fill_cache(folder: Path, cache: Path, terms: Terms, *, as_json: bool, quiet: bool) -> int:

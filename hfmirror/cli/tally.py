@@ -8,7 +8,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hfmirror.errors import human
-from hfmirror.transfer.events import Arrived, Elsewhere, Linked, Planned, Refused, Resumed, Sealed, Stale, Waiting
+from hfmirror.transfer.events import (
+    Arrived,
+    Dismissed,
+    Elsewhere,
+    Limited,
+    Linked,
+    Planned,
+    Refused,
+    Resumed,
+    Sealed,
+    Stale,
+    Suspected,
+    Waiting,
+)
 
 if TYPE_CHECKING:
     from hfmirror.transfer.events import Event
@@ -20,7 +33,8 @@ class Tally:
     """Counts events. Called from many threads."""
 
     plan: Plan | None = None
-    arrived: int = 0  # bytes over the network
+    arrived: int = 0  # bytes that came
+    sources: dict[str, int] = field(default_factory=dict)  # the same by whom they came from
     kept: int = 0  # bytes an earlier run had left
     sealed: int = 0  # files
     retries: int = 0
@@ -32,6 +46,7 @@ class Tally:
         with self._lock:
             if isinstance(event, Arrived):
                 self.arrived += event.size
+                self.sources[event.source] = self.sources.get(event.source, 0) + event.size
             elif isinstance(event, Sealed):
                 self.sealed += 1
             elif isinstance(event, Resumed):
@@ -69,8 +84,10 @@ def noteworthy(event: Event) -> str:
             if event.seconds >= 1
             else f"{event.error}; trying again"
         )
-    if isinstance(event, Refused):
-        return f"{event.error}; thrown away{', fetching it once more' if event.again else ''}"
+    if isinstance(event, Refused | Dismissed):
+        return _let_down(event)
+    if isinstance(event, Limited | Suspected):
+        return str(event.limit) if isinstance(event, Limited) else event.sentence
     if isinstance(event, Resumed):
         return f"{event.entry.path}: going on after the {human(event.kept)} that are here"
     if isinstance(event, Elsewhere):
@@ -82,11 +99,24 @@ def noteworthy(event: Event) -> str:
     return ""
 
 
+def _let_down(event: Refused | Dismissed) -> str:
+    """That a source did not keep its word, or does not go on."""
+    if isinstance(event, Dismissed):
+        whose = "" if event.source in str(event.error) else f" ({event.source})"
+        return f"{event.error}{whose}; going on with the others"
+    if event.banned:
+        return f"{event.error}; {' and '.join(event.banned)} is asked for nothing more that others have"
+    return f"{event.error}; thrown away{', fetching it once more' if event.again else ''}"
+
+
 def finished(tally: Tally) -> str:
     """The last word: what came, from where, how fast."""
     words = [f"fetched {human(tally.arrived)} in {tally.seconds:.1f} s ({human(tally.rate)}/s)"]
     if not tally.arrived:
         words = ["nothing to fetch"]
+    if len(tally.sources) > 1:
+        shares = sorted(tally.sources.items(), key=lambda share: -share[1])
+        words.append(", ".join(f"{human(size)} from {source}" for source, size in shares))
     if tally.kept:
         words.append(f"{human(tally.kept)} kept from before")
     if tally.retries:

@@ -25,7 +25,7 @@ def command(
     root: Root = None,
     as_json: Json = False,
 ) -> int:
-    """Say why something is here: which repos want it, under which paths, and when it came.
+    """Say why something is here: which repos want it, on whose word, when it came, and when it was last proven.
 
     Example: hfmirror why config.json
     """
@@ -49,6 +49,7 @@ def _row(reason: Reason) -> dict[str, Any]:
         "digest": str(reason.digest),
         "size": reason.size,
         "since": _time(reason.since),
+        "proven": _time(reason.proven),
         "parts": reason.parts,
         "wanted_by": [
             {
@@ -57,6 +58,7 @@ def _row(reason: Reason) -> dict[str, Any]:
                 "revision": claim.pin.revision,
                 "path": claim.path,
                 "demand": claim.pin.demand,
+                "told_by": claim.told,
             }
             for claim in reason.claims
         ],
@@ -66,15 +68,18 @@ def _row(reason: Reason) -> dict[str, Any]:
 def _lines(reason: Reason) -> list[str]:
     parts = ", with digests of its parts" if reason.parts else ""
     head = f"{reason.digest}: {human(reason.size)}, here since {_time(reason.since)}{parts}"
-    return [head, *(_line(claim) for claim in reason.claims or ()), *([] if reason.claims else [NOBODY])]
+    proven = f"  last proven {_time(reason.proven)}"
+    return [head, proven, *(_line(claim) for claim in reason.claims or ()), *([] if reason.claims else [NOBODY])]
 
 
+WORDS = {"": "", "hub": "", "local": "; your own, not the Hub's", "cache": "; as a client's cache says"}
 NOBODY = "  nothing wants it: `hfmirror gc` removes it"
 
 
 def _line(claim: Claim) -> str:
     who = "clients of `serve`" if claim.pin.demand else f"pulled as {claim.pin.revision}"
-    return f"  {claim.pin.repo}@{claim.pin.commit[:12]}: {claim.path} ({who})"
+    told = WORDS.get(claim.told, f"; as {claim.told} says")
+    return f"  {claim.pin.repo}@{claim.pin.commit[:12]}: {claim.path} ({who}{told})"
 
 
 def _time(seconds: float) -> str:

@@ -30,7 +30,7 @@ _PREFLIGHT: Final[Headers] = (
 JSON: Final = ("Content-Type", "application/json; charset=utf-8")
 NO_CREDENTIALS: Final = "Invalid credentials in Authorization header"  # the very words clients look for
 DISABLED: Final = "Access to this resource is disabled."  # as above
-RETRY_S: Final = 2  # seconds until a busy mirror is worth asking again
+RETRY_S: Final = 2  # seconds until a mirror that is busy, or cut off from its Hub, is worth asking again
 
 
 def json_reply(document: object, headers: Headers = (), note: str = "") -> Reply:
@@ -71,4 +71,6 @@ def error_reply(error: MirrorError, *, logged_in: bool = False) -> Reply:
         return refusal(error.hub_status, "this mirror's disk cannot take it just now", note="disk")
     note = "miss" if error.hub_code == "MirrorMiss" else "no"
     message = f"this mirror does not have it: {error}" if note == "miss" else str(error)
-    return refusal(error.hub_status, message, error.hub_code or "", note=note)
+    passing = note == "miss" and error.retryable  # the Hub may be back soon: worth waiting for, to those who can
+    headers = (("Retry-After", str(RETRY_S)),) if passing else ()
+    return refusal(error.hub_status, message, error.hub_code or "", headers, note=note)

@@ -16,16 +16,17 @@ from hfmirror.serve.door import Missing
 from hfmirror.serve.grammar.fields import asked_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
 
-    from hfmirror.model import CommitId, Manifest, RepoId
+    from hfmirror.model import CommitId, Entry, Manifest, RepoId
     from hfmirror.serve.access import Access
     from hfmirror.serve.door import Admitted, Door
     from hfmirror.serve.grammar.questions import Commits, Home, Listing, Page, PathsInfo, Refs, RepoInfo, Tree, TreeSize
     from hfmirror.serve.names import Names
     from hfmirror.serve.prefetch import Prefetch
     from hfmirror.serve.replies import Reply, Request
+    from hfmirror.serve.wary import Wary
 
 PAGE = 10_000  # rows of a listing sent at once; the clients that know no second page have no larger repos
 QUICK = 2000  # rows made in passing; more are made in a thread, so that others are served meanwhile
@@ -46,9 +47,9 @@ class Catalogue:
     """What is known of repos, as the Hub would tell it."""
 
     def __init__(
-        self, door: Door, names: Names, access: Access, shelf: Shelf, work: Executor, prefetch: Prefetch
+        self, door: Door, names: Names, access: Access, shelf: Shelf, work: Executor, prefetch: Prefetch, wary: Wary
     ) -> None:  # fmt: skip
-        self._prefetch = prefetch
+        self._prefetch, self._wary = prefetch, wary
         self._door, self._names, self._access, self._shelf, self._work = door, names, access, shelf, work
         self._rows: tuple[float, list[tuple[RepoId, bool, forms.Row]]] = (0.0, [])
 
@@ -60,12 +61,17 @@ class Catalogue:
         about = admitted.known.about
         manifest = self._names.listed(admitted.repo, admitted.commit)
         if manifest is None or not manifest.reach.everything:
-            manifest = await self._whole(admitted, insist=route.blobs or not isinstance(about.get("siblings"), list))
+            told = isinstance(about.get("siblings"), list) and not (route.blobs or route.security)
+            manifest = await self._whole(admitted, insist=not told)
         entries = None if manifest is None else manifest.entries
         document = await self._made(
             0 if entries is None else len(entries),
             lambda: forms.repo_info(route.repo, admitted.commit, about, entries, blobs=route.blobs),
         )
+        if route.security and entries is not None:
+            looked_at = entries
+            status = await self._made(len(looked_at), lambda: self._wary.repo_status(looked_at))
+            document["securityRepoStatus"] = status
         return json_reply(document, admitted.headers, admitted.note)
 
     async def _whole(self, admitted: Admitted, *, insist: bool) -> Manifest | None:
@@ -91,9 +97,12 @@ class Catalogue:
         except ValueError:
             return refusal(400, "this cursor is not one of this mirror's")
         date = forms.last_modified(admitted.known.about)
-        rows = await self._made(len(part), lambda: forms.rows(manifest, part, expand=route.expand, date=date))
+        rows = await self._made(len(part), lambda: self._rows_of(manifest, part, date, expand=route.expand))
         link = () if following is None else (_next(address, request.target, following),)
         return json_reply(rows, (*admitted.headers, *link), admitted.note)
+
+    def _rows_of(self, manifest: Manifest, part: Sequence[Entry | str], date: str, *, expand: bool) -> list[forms.Row]:
+        return forms.rows(manifest, part, expand=expand, date=date, security=self._wary.file_status)
 
     async def paths_info(self, route: PathsInfo, request: Request, token: str | None) -> Reply:
         """The rows of some paths."""
@@ -104,7 +113,7 @@ class Catalogue:
         admitted = await self._door.admit(route.repo, route.revision, token, listing_only=True)
         manifest = await self._door.listing(admitted, paths)
         date = forms.last_modified(admitted.known.about)
-        rows = forms.paths_info(manifest, paths, expand=expand, date=date)
+        rows = forms.paths_info(manifest, paths, expand=expand, date=date, security=self._wary.file_status)
         return json_reply(rows, admitted.headers, admitted.note)
 
     async def tree_size(self, route: TreeSize, token: str | None) -> Reply:

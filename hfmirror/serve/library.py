@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hfmirror.serve.names import Names
     from hfmirror.serve.prefetch import Prefetch
     from hfmirror.serve.replies import Content, Reply, Request
+    from hfmirror.serve.wary import Wary
     from hfmirror.transfer.flights import Fill, Flights
 
 FIRST_BYTE_S = 8.0  # until a client is told that the file cannot be had; the official one waits ten for a byte
@@ -47,17 +48,26 @@ class Library:
     """Finds the file an address names, and its bytes."""
 
     def __init__(
-        self, door: Door, names: Names, objects: Objects, flights: Flights, prefetch: Prefetch, *, strict: bool = False
+        self,
+        door: Door,
+        names: Names,
+        objects: Objects,
+        flights: Flights,
+        prefetch: Prefetch,
+        wary: Wary,
+        *,
+        strict: bool = False,
     ) -> None:  # fmt: skip
         """With `strict` no byte is given out before the whole file is proven."""
         self._door, self._names, self._objects, self._flights = door, names, objects, flights
-        self._prefetch, self._strict = prefetch, strict
+        self._prefetch, self._wary, self._strict = prefetch, wary, strict
         self._unproven: dict[Digest, set[str]] = {}  # who was given bytes of what is not proven yet
 
     async def resolve(self, route: FilePlace, request: Request, token: str | None) -> Reply:
         """The bytes of a file. Raises MirrorError."""
         admitted, path = await self._door.enter(route, token)
         entry = await self._entry(admitted, path)
+        await self._wary.check(admitted.repo, entry)
         shown = _shown(admitted, entry, entry.digest, entry.size)
         want = wanted(request, shown)
         if request.method == "HEAD" or want.status in (304, 416):
@@ -103,6 +113,8 @@ class Library:
         path = self._objects.path(entry.digest)
         if path is not None:
             return Lent(Held(str(path)), note)
+        if self._wary.waits_for(entry):
+            return await self._looked_at(admitted, entry)
         start = want.spans[0].start
         joined = self._flights.get(entry.digest)
         if joined is not None and await self._begins(joined, start):
@@ -111,6 +123,13 @@ class Library:
         if not await self._begins(fill, start):
             raise fill.error or fill.trouble or Unavailable("upstream", f"no byte within {FIRST_BYTE_S:g} s")
         return self._live(fill, want, client)
+
+    async def _looked_at(self, admitted: Admitted, entry: Entry) -> Lent:
+        """A file that nobody is given a byte of before it is here whole, and was looked at."""
+        fill = self._flights.get(entry.digest) or await self._take_off(admitted, entry)
+        path = await self._wary.whole(fill, FIRST_BYTE_S)
+        await self._wary.check(admitted.repo, entry)
+        return Lent(Held(str(path)), "live")
 
     async def _begins(self, fill: Fill, start: int) -> bool:
         """Wait for something to send; False when nothing comes in time, or nothing ever will."""

@@ -48,9 +48,9 @@ async def run(
         raise UsageError(
             f"cannot listen on {where}: {error.strerror or error}", "choose another --port or --host"
         ) from None
-    announce(addresses)
     cut = asyncio.Event()
     _on_signals(lambda: cut.set() if ending.is_set() else ending.set())
+    announce(addresses)  # now that it can be stopped: whoever reads this may stop it at once
     await ending.wait()
     stopping = asyncio.ensure_future(server.stop(stop_within_s))
     cutting = asyncio.ensure_future(cut.wait())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pycurl
 
-from hfmirror.errors import MirrorError, ProtocolError, TimedOut, Unexpected, Unreachable, Untrusted
+from hfmirror.errors import MirrorError, ProtocolError, RateLimited, TimedOut, Unexpected, Unreachable, Untrusted
 from hfmirror.sources import reply
 from hfmirror.sources.http import CONNECT_S, HOPS, REDIRECTS, USER_AGENT, origin
 from hfmirror.sources.hub import ERROR_TEXT, HubSource
@@ -38,28 +38,46 @@ class CurlHubSource(HubSource):
         idle: list[Transfer] = []
         active: dict[pycurl.Curl, Transfer] = {}
         try:
-            while active or not book.closed:
-                self._start(book, multi, idle, active)
+            while not book.closed:
+                self._start(book, idle, active)
+                under_way = self._send(multi, active)
                 multi.perform()
                 self._finish(multi, idle, active)
                 if active:
-                    multi.select(LOOK_S)
+                    multi.select(LOOK_S) if under_way else time.sleep(LOOK_S)
+            for transfer in active.values():
+                transfer.cut_short()  # nobody waits for what it was to bring
         finally:
             for transfer in (*idle, *active.values()):
                 transfer.handle.close()
             multi.close()
 
-    def _start(
-        self, book: OrderBook, multi: pycurl.CurlMulti, idle: list[Transfer], active: dict[pycurl.Curl, Transfer]
-    ) -> None:
+    def _start(self, book: OrderBook, idle: list[Transfer], active: dict[pycurl.Curl, Transfer]) -> None:
         while len(active) < max(book.connections, 1):
             order = book.next(0.0 if active else IDLE_S)
             if order is None:
                 return
             transfer = idle.pop() if idle else Transfer(self, self._http.stall_s)
             transfer.begin(order)
-            active[transfer.handle] = transfer
-            multi.add_handle(transfer.handle)
+            now = time.monotonic()
+            try:
+                transfer.goes_at = now + self._http.quotas.claim(origin(transfer.url), transfer.url, now)
+            except RateLimited as error:
+                order.fail(error)
+                idle.append(transfer)
+            else:
+                active[transfer.handle] = transfer
+
+    def _send(self, multi: pycurl.CurlMulti, active: dict[pycurl.Curl, Transfer]) -> int:
+        """Let libcurl have the transfers whose time has come; how many it has."""
+        now = time.monotonic()
+        under_way = 0
+        for handle, transfer in active.items():
+            if transfer.goes_at is not None and transfer.goes_at <= now:
+                transfer.goes_at = None
+                multi.add_handle(handle)
+            under_way += transfer.goes_at is None
+        return under_way
 
     def _finish(self, multi: pycurl.CurlMulti, idle: list[Transfer], active: dict[pycurl.Curl, Transfer]) -> None:
         waiting, well, badly = multi.info_read()
@@ -84,6 +102,10 @@ class CurlHubSource(HubSource):
         """The request's headers; the token only for the endpoint's own origin."""
         return ["Accept: */*", *(f"{name}: {value}" for name, value in self._credentials(url).items())]
 
+    def heard(self, url: str, headers: reply.Headers) -> None:
+        """An answer said how many requests are left."""
+        self._http.quotas.heard(origin(url), url, headers, time.monotonic())
+
     def is_foreign(self, url: str) -> bool:
         """Whether an address is on another origin than the endpoint."""
         return origin(url) != self._origin
@@ -103,6 +125,7 @@ class Transfer:
     def __init__(self, source: CurlHubSource, stall_s: float) -> None:
         self._source = source
         self._place = ""  # the origin the handle is set up for
+        self.goes_at: float | None = None  # when its request may be sent; None: libcurl has it
         self._block = memoryview(bytearray(BLOCK))
         self.handle = handle = pycurl.Curl()
         handle.setopt(pycurl.NOSIGNAL, 1)
@@ -211,6 +234,7 @@ class Transfer:
         code = pycurl.E_OK if self._cut else code
         if self._reading is None:
             self._headers = self._parsed()
+        self._source.heard(self.url, self._headers)
         location = self._headers.get("location")
         if code == pycurl.E_OK and self._status in REDIRECTS and location and self._hops < HOPS:
             self._hops += 1
@@ -229,6 +253,14 @@ class Transfer:
         else:
             self._order.fail(error)
         return True
+
+    def cut_short(self) -> None:
+        """No more is wanted: pass on what was gathered, and read no further."""
+        error = self._rest_passed_on()
+        if error is None:
+            self._order.done()
+        else:
+            self._order.fail(error)
 
     def _outcome(self, code: int, said: str) -> MirrorError | None:
         place = origin(self.url)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPResponse
@@ -31,10 +32,11 @@ from urllib3.exceptions import TimeoutError as Urllib3Timeout
 from hfmirror._version import __version__
 from hfmirror.errors import MirrorError, ProtocolError, TimedOut, Unreachable, Untrusted, UsageError
 from hfmirror.settings import STALL_S
+from hfmirror.sources.quota import Quotas
 from hfmirror.sources.reply import Headers, onward
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from urllib3 import BaseHTTPResponse
 
@@ -179,9 +181,14 @@ _BUFFERS = _Buffers()
 class Http:
     """Connections to any number of origins, with the environment's proxies and certificates."""
 
-    def __init__(self, stall_s: float = STALL_S) -> None:
-        """`stall_s`: seconds without a byte until a connection is given up."""
+    def __init__(self, stall_s: float = STALL_S, window: Callable[[], int | None] | None = None) -> None:
+        """`stall_s`: seconds without a byte until a connection is given up.
+
+        `window`: bytes the system may take in ahead of us on each connection just now; None: as it likes.
+        """
         self.stall_s = stall_s
+        self._window = window
+        self.quotas = Quotas()
         self._session = requests.Session()
         adapter = HTTPAdapter(pool_connections=16, pool_maxsize=POOL)
         self._session.mount("http://", adapter)
@@ -192,12 +199,24 @@ class Http:
 
     @contextmanager
     def get(self, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Iterator[Answer]:
-        """One request, no redirect followed; POST when there is a body. Raises Unreachable, TimedOut."""
-        answer = self._ask(url, headers, body)
+        """One request, no redirect followed; POST when there is a body. Raises Unreachable, TimedOut, RateLimited."""
+        answer = self._ask_in_turn(url, headers, body)
         try:
             yield answer
         finally:
             answer.close()
+
+    def _ask_in_turn(self, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        place, told = origin(url), Headers({})
+        wait = self.quotas.claim(place, url, time.monotonic())
+        if wait:
+            time.sleep(wait)
+        try:
+            answer = self._ask(url, headers, body)
+            told = answer.headers
+        finally:
+            self.quotas.heard(place, url, told, time.monotonic())
+        return answer
 
     def _ask(self, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         parts = urlsplit(url)
@@ -216,7 +235,16 @@ class Http:
                 decode_content=False,
                 timeout=self._timeout,
             )
+        self._narrow(raw)
         return Answer(raw, url)
+
+    def _narrow(self, raw: BaseHTTPResponse) -> None:
+        """Keep the system from taking in megabytes on a connection that is read slowly on purpose."""
+        window = None if self._window is None else self._window()
+        sock = getattr(raw.connection, "sock", None)
+        if window is not None and sock is not None:
+            with suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
 
     def _route(self, url: str) -> Route:
         place = origin(url)

@@ -22,6 +22,7 @@ from hfmirror.errors import (
     Intercepted,
     LinkExpired,
     MirrorError,
+    NotHere,
     ProtocolError,
     RangesIgnored,
     RateLimited,
@@ -82,14 +83,15 @@ def failure(status: int, headers: Headers, body: str, asked: Asked) -> MirrorErr
     if status in _TRY_LATER:
         return Unavailable(asked.source, f"answers {status}")
     code, said = headers.get("x-error-code"), printable(headers.get("x-error-message") or _message(body))
+    if code == "MirrorMiss" and headers.get("retry-after"):  # an hfmirror whose own Hub is away just now (ADR 16)
+        return Unavailable(asked.source, said)
     return _refusal(status, code, said, asked)
 
 
 def _refusal(status: int, code: str, said: str, asked: Asked) -> MirrorError:
-    if code == "RevisionNotFound":
-        return RevisionNotFound(asked.repo, asked.revision)
-    if code == "EntryNotFound":
-        return EntryNotFound(asked.repo, asked.path or "?")
+    lacking = _lacking(code, asked)
+    if lacking is not None:
+        return lacking
     if code == "GatedRepo":
         return GatedRepo(asked.repo, asked.page)
     if said == "Access to this resource is disabled.":
@@ -101,6 +103,17 @@ def _refusal(status: int, code: str, said: str, asked: Asked) -> MirrorError:
     if status == 403:
         return AccessDenied(asked.repo, said)
     return ProtocolError(asked.source, f"status {status} {said}".rstrip())  # a Hub's 404 has a code
+
+
+def _lacking(code: str, asked: Asked) -> MirrorError | None:
+    """What a code says of a revision or a file that is not there."""
+    if code == "RevisionNotFound":
+        return RevisionNotFound(asked.repo, asked.revision)
+    if code == "EntryNotFound":
+        return EntryNotFound(asked.repo, asked.path or "?")
+    if code == "MirrorMiss" and asked.path:
+        return NotHere(f"{asked.path}, asked of {asked.source},")  # which says nothing of whether there is such a file
+    return None
 
 
 def printable(text: str) -> str:

@@ -62,6 +62,16 @@ class Offered:
     facts: os.stat_result | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """Bytes in a draft of our own, proven and durable, that have no name yet."""
+
+    draft: str
+    digest: Digest
+    how: str  # REFLINK, HARD_LINK or COPY
+    facts: os.stat_result | None  # of the file when it was read
+
+
 class Adopter:
     """Takes bytes into one store."""
 
@@ -91,10 +101,37 @@ class Adopter:
                 files.sync(fd)
             finally:
                 os.close(fd)
-            if how == HARD_LINK and _changed(offered):
-                raise Unfit("it changed while it was read")
-            files.publish_object(draft, self._layout.object(kept))
+            self._name(offered, draft, how, kept)
         return Taken(digests, kept, how)
+
+    @contextmanager
+    def laid(self, offered: Offered, algorithm: Algorithm, linking: Linking = Linking.NEVER) -> Iterator[Laid]:
+        """The bytes in a draft, proven, while the block runs: for those who cannot say yet whether they want them.
+
+        Raises Unfit, DiskFull, StoreError.
+        """
+        with self._drafts.draft() as draft:
+            with files.translated(self._drafts.folder, offered.size):
+                fd, how = self._lay(offered, draft, linking)
+                try:
+                    (digest,) = _proven(fd, offered, (algorithm,), filling=how == COPY)
+                    files.sync(fd)
+                finally:
+                    os.close(fd)
+            yield Laid(draft, digest, how, offered.facts)
+
+    def name(self, offered: Offered, laid: Laid) -> bool:
+        """Give what was laid its name, if it is what is offered now. Raises Unfit, StoreError."""
+        if offered.facts is None or laid.facts is None or not _is_as_it_was(offered.facts, laid.facts):
+            return False
+        with files.translated(self._drafts.folder):
+            self._name(offered, laid.draft, laid.how, laid.digest)
+        return True
+
+    def _name(self, offered: Offered, draft: str, how: str, digest: Digest) -> None:
+        if how == HARD_LINK and _changed(offered):
+            raise Unfit("it changed while it was read")
+        files.publish_object(draft, self._layout.object(digest))
 
     def copies(self, path: str, linking: Linking) -> bool:
         """Whether taking this file in needs room for all its bytes."""
@@ -236,6 +273,10 @@ def read_from(stream: IO[bytes], size: int) -> bytes:
 
 def _changed(offered: Offered) -> bool:
     """Whether the file was written to since it was opened."""
-    now = os.fstat(offered.stream.fileno())
-    before = offered.facts
-    return before is None or (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns)
+    return offered.facts is None or not _is_as_it_was(os.fstat(offered.stream.fileno()), offered.facts)
+
+
+def _is_as_it_was(now: os.stat_result, before: os.stat_result) -> bool:
+    """Whether this is the same file, with the bytes it had."""
+    same = os.path.samestat(now, before)
+    return same and (now.st_size, now.st_mtime_ns) == (before.st_size, before.st_mtime_ns)

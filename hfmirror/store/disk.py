@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 from hfmirror import codec
 from hfmirror.errors import BadManifest, DiskFull, NotHere, StoreLocked, UsageError
 from hfmirror.model import CACHE, EVERYTHING, PART, Algorithm, CommitId, Digest, Head, Manifest, RepoId, is_commit
-from hfmirror.store import files, locks
+from hfmirror.store import files, locks, signposts
 from hfmirror.store.batch import DiskBatch, take_in
 from hfmirror.store.drafts import Drafts
 from hfmirror.store.layout import Layout, label, unlabel
 from hfmirror.store.ledger import Ledger
 from hfmirror.store.partial import DiskIntake
 from hfmirror.store.parts import PartShelf
+from hfmirror.store.scans import ScanShelf
+from hfmirror.store.upgrade import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -51,7 +53,9 @@ class DiskStore:
         self.drafts = Drafts(self.layout.incoming)
         self.ledger = Ledger(self.layout, self.drafts)
         self.parts = PartShelf(self.layout, self.drafts)
+        self.scans = ScanShelf(self.layout, self.drafts)
         self._exclusive: bool | None = None
+        self.make_room: Callable[[int], None] = lambda _: None  # called with the bytes that are to come
 
     @property
     def name(self) -> str:
@@ -61,10 +65,16 @@ class DiskStore:
     # -- setting up ---------------------------------------------------------------------------
 
     def check(self) -> bool:
-        """Whether there is a store here yet. Touches nothing. Raises StoreTooNew, StoreError."""
+        """Whether there is a store here yet; one of an earlier form is brought to this one.
+
+        Else touches nothing. Raises StoreTooNew, StoreElsewhere, StoreError.
+        """
+        signposts.heed_moved(self.layout)
         text = files.read_text(self.layout.format)
-        if text is not None:
-            codec.check_store(text, str(self.layout.format))
+        if text is None:
+            signposts.heed_moving(self.layout)
+        elif codec.check_store(text, str(self.layout.format)) < codec.FORMAT:
+            upgrade(self.layout, self.drafts)
         return text is not None
 
     def prepare(self) -> None:
@@ -73,7 +83,7 @@ class DiskStore:
             self.drafts.publish_text(self.layout.format, codec.store_text(str(uuid.uuid4())))
         files.ensure_folder(self.layout.incoming)
         self.drafts.sweep()
-        for digest, owner, folder in self._intakes():
+        for digest, owner, folder in self.intakes():
             if self.has(digest) and locks.is_dead(owner, folder):
                 files.remove_folder(folder)  # it was sealed, and its writer died before it had tidied up
 
@@ -89,8 +99,16 @@ class DiskStore:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """The whole store to oneself, against other hfmirrors. Raises StoreLocked."""
-        with locks.held(self.layout.locks / "store.lock"):
+        """The whole store to oneself, against other hfmirrors. Raises StoreLocked, StoreElsewhere."""
+        with locks.held(self.layout.lock_of_all):
+            signposts.heed_moved(self.layout)
+            yield
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """While bytes may come: the store stays where it is. Raises StoreLocked, StoreElsewhere while it is moved."""
+        with locks.shared(self.layout.using):
+            signposts.heed_moved(self.layout)
             yield
 
     # -- a source of names --------------------------------------------------------------------
@@ -164,11 +182,11 @@ class DiskStore:
 
     def under_way(self) -> Iterator[tuple[Digest, int]]:
         """Large objects that are unfinished, and the bytes of each that are claimed."""
-        for digest, _, folder in self._intakes():
+        for digest, _, folder in self.intakes():
             claims = files.read_bytes(folder / "journal").splitlines()
             yield digest, PART * len({line.partition(b" ")[0] for line in claims if line})
 
-    def _intakes(self) -> Iterator[tuple[Digest, str, Path]]:
+    def intakes(self) -> Iterator[tuple[Digest, str, Path]]:
         """Every large object on its way in: what it is, who brings it, where."""
         for folder in sorted(self.layout.incoming.glob("*~*")):
             name, _, owner = folder.name.partition("~")
@@ -179,9 +197,10 @@ class DiskStore:
     # -- taking bytes in ----------------------------------------------------------------------
 
     def room_for(self, entries: Sequence[Entry]) -> None:
-        """See whether these, still to come, will fit; what is half here has its room already. Raises DiskFull."""
+        """See that these, still to come, will fit; what is half here has its room already. Raises DiskFull."""
         given = {path.name.partition("~")[0]: _room(path / "data") for path in self.layout.incoming.glob("*~*")}
         needed = sum(max(entry.size + BLOCK - given.get(label(entry.digest), 0), 0) for entry in entries)
+        self.make_room(needed)
         free = files.free_space(self.root)
         if needed > free:
             raise DiskFull(str(self.root), needed, free)
@@ -192,6 +211,11 @@ class DiskStore:
 
         Raises StoreLocked while another living process fetches the same object, DiskFull.
         """
+        with self.in_use(), self._received(entry) as intake:
+            yield intake
+
+    @contextmanager
+    def _received(self, entry: Entry) -> Iterator[DiskIntake]:
         claim = locks.Claim(self.layout.lock(entry.digest))
         if not claim.got and self.locks_exclude():
             claim.release()
@@ -245,6 +269,11 @@ class DiskStore:
     @contextmanager
     def batch(self) -> Iterator[DiskBatch]:
         """Take in many small objects; first those that a dead writer left proven but unnamed."""
+        with self.in_use(), self._batched() as batch:
+            yield batch
+
+    @contextmanager
+    def _batched(self) -> Iterator[DiskBatch]:
         prefix = "batch~"
         for old in self.layout.incoming.glob(f"{prefix}*"):
             if locks.is_dead(old.name[len(prefix) :], old):
@@ -438,18 +467,21 @@ class DiskStore:
         """Remove an object. For gc only, under the store's lock."""
         files.remove(self.layout.object(digest))
         self.parts.forget(digest)
+        self.scans.forget(digest)
 
     def part_digests(self, digest: Digest) -> PartDigests | None:
         """What is known of the parts of an object, whether it is here or was set aside."""
         return self.parts.of(digest)
 
     def sweep_parts(self) -> None:
-        """Remove the checksums of parts of which no object is left. Under the store's lock."""
-        self.parts.sweep({*self.objects(), *self.damaged()})
+        """Remove what is known of objects that are left nowhere. Under the store's lock."""
+        known = {*self.objects(), *self.damaged()}
+        self.parts.sweep(known)
+        self.scans.sweep(known)
 
     def sweep_incoming(self, wanted: Container[Digest]) -> None:
         """Remove downloads that nobody works on and no pin wants. Under the store's lock."""
-        for digest, owner, folder in self._intakes():
+        for digest, owner, folder in self.intakes():
             if digest not in wanted and locks.is_dead(owner, folder):
                 files.remove_folder(folder)
 
@@ -467,6 +499,7 @@ class DiskStore:
     def forget_damaged(self, digest: Digest) -> None:
         """Remove what was set aside, now that a sound one is here."""
         files.remove(self.layout.set_aside(digest))
+        files.remove(self.layout.report(digest))
 
 
 def _size(path: StrPath) -> int:

@@ -1,9 +1,12 @@
 """Where everything lies under a store's root. Pure; every path of the store is built here.
 
     <root>/                                     HFMIRROR_HOME
-    ├── format.json                             {"format": "hfmirror", "version": 1, "id": "…"}
+    ├── format.json                             {"format": "hfmirror", "version": 1, "needs": "0.1.0", "id": "…"}
+    ├── moving.json                             while a store is on its way here: where from
+    ├── moved.json                              once the store has left: where to
     ├── objects/<algorithm>/<2>/<hex>           0444; the name is the proof
     ├── parts/<algorithm>/<2>/<hex>             checksums of the parts of a large object; derivable
+    ├── scans/<algorithm>/<2>/<hex>.json        what was found in an object that holds a pickle; derivable
     ├── manifests/<repo>/<commit>.json          immutable; `<commit>.partial.json` covers a part only,
     │                                           `<commit>.cache.json` is what a client's cache said
     ├── pins/<repo>/<commit>.json               what ought to be here
@@ -13,8 +16,10 @@
     ├── access/tokens.json                      the mirror's own tokens, hashed; access/admitted.json, access/key
     ├── incoming/<algorithm>-<hex>~<owner>/     one large object on its way: data, journal
     ├── incoming/batch~<owner>/                 small objects, proven, waiting for their names
+    ├── queue/<number>/                         a pull that waits for its turn: job.json, report.json
     ├── locks/                                  courtesy between processes
-    ├── quarantine/<algorithm>-<hex>            what no longer hashed to its name
+    ├── quarantine/<algorithm>-<hex>            what no longer hashed to its name; `….txt` says what is wrong
+    ├── proven                                  when `verify` last proved each object; may be lost
     └── hub/                                    the view; may be deleted and rebuilt at any time
 
 `<repo>` is the folder name of the official cache: `models--owner--name`.
@@ -40,16 +45,22 @@ class Layout:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.format = root / "format.json"
+        self.moving, self.moved = root / "moving.json", root / "moved.json"
         self.objects = root / "objects"
         self.parts = root / "parts"
+        self.scans = root / "scans"
         self.manifests = root / "manifests"
         self.pins = root / "pins"
         self.refs = root / "refs"
         self.about = root / "about"
         self.access = root / "access"
         self.incoming = root / "incoming"
+        self.queue = root / "queue"
         self.locks = root / "locks"
+        self.line = root / "locks" / "line"
+        self.lock_of_all, self.using = root / "locks" / "store.lock", root / "locks" / "using"
         self.quarantine = root / "quarantine"
+        self.proven = root / "proven"
         self.hub = root / VIEW
         self._objects = str(self.objects)
 
@@ -61,9 +72,17 @@ class Layout:
         """The checksums of a large object's parts."""
         return self.parts / digest.algorithm.value / digest.hex[:2] / digest.hex
 
+    def scan(self, digest: Digest) -> Path:
+        """What was found in an object that holds a pickle."""
+        return self.scans / digest.algorithm.value / digest.hex[:2] / f"{digest.hex}.json"
+
     def set_aside(self, digest: Digest) -> Path:
         """A damaged object, out of the store."""
         return self.quarantine / label(digest)
+
+    def report(self, digest: Digest) -> Path:
+        """What a person should know of a damaged object."""
+        return self.quarantine / f"{label(digest)}.txt"
 
     def manifest(self, repo: RepoId, commit: CommitId) -> Path:
         """A commit's whole listing."""

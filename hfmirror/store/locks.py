@@ -15,7 +15,7 @@ import time
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from secrets import token_hex
+from secrets import randbelow, token_hex
 from typing import TYPE_CHECKING
 
 from hfmirror.errors import StoreLocked
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 SILENCE_S = 600.0  # a writer on another machine that wrote nothing for so long is taken for dead
 STORE_LOCK_S = 60.0  # keep, publish and rm hold the store's lock for milliseconds; gc for longer
+_BYTES, _TRIES = (
+    2**20,
+    8,
+)  # of a lock file that is shared on Windows: two of a hundred sharers rarely meet, and try again
 _living: set[str] = set()  # the owners this process has made and not yet let go
 
 
@@ -111,14 +115,15 @@ def _runs(pid: int) -> bool:
 
 
 def _started(pid: int) -> str:
-    """When a process began, in the system's own ticks; tells a process from one that reuses its number."""
+    """When a process that lives began, in the system's own ticks; tells it from one that reuses its number."""
     if not sys.platform.startswith("linux"):
         return "0"
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return "0"
-    return stat.rpartition(")")[2].split()[19]
+    fields = stat.rpartition(")")[2].split()  # proc_pid_stat(5), from the third field on
+    return "dead" if fields[0] in "ZX" else fields[19]  # a zombie, which nobody has buried yet, works no more
 
 
 @contextmanager
@@ -139,6 +144,62 @@ def held(path: Path, timeout_s: float = STORE_LOCK_S) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):
             lock.release()
+
+
+@contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Work beside others here, and keep out who must be alone. Raises StoreLocked while somebody is."""
+    with _open(path) as fd:
+        if not _lock(fd, alone=False):
+            raise StoreLocked(str(path.parent.parent), "the store is being moved to another place")
+        yield
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Be the only one at work here, and keep others out. Raises StoreLocked while anybody is at work."""
+    with _open(path) as fd:
+        if not _lock(fd, alone=True):
+            raise StoreLocked(str(path.parent.parent), "a pull, an import or `hfmirror serve` is at work here")
+        yield
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[int]:
+    files.ensure_folder(path.parent)
+    with files.translated(path):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        yield fd
+    finally:
+        os.close(fd)  # the lock goes with it, as it would if the process were killed
+
+
+def _lock(fd: int, *, alone: bool) -> bool:
+    """Take a lock that lasts until `fd` is closed; False while it is not to be had. True where there are no locks."""
+    if os.name == "nt":
+        return _lock_bytes(fd, alone=alone)
+    import fcntl  # noqa: PLC0415 - not on Windows
+
+    try:
+        fcntl.flock(fd, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # as `held` does
+    return True
+
+
+def _lock_bytes(fd: int, *, alone: bool) -> bool:
+    """On Windows, where a lock has one holder: whoever shares locks one byte, and who is alone locks all."""
+    import msvcrt  # noqa: PLC0415 - Windows only
+
+    for _ in range(1 if alone else _TRIES):
+        os.lseek(fd, 0 if alone else randbelow(_BYTES), os.SEEK_SET)
+        with contextlib.suppress(OSError):
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, _BYTES if alone else 1)  # type: ignore[attr-defined,unused-ignore]
+            return True
+    return False
 
 
 class Claim:

@@ -22,12 +22,13 @@ from hfmirror.model import PART, PartDigests, Span, part_of, part_runs
 from hfmirror.store import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from hfmirror.model import Entry, Hasher
     from hfmirror.store.parts import PartShelf
 
+REVOKED = "-"  # in the place of a checksum, which no part has: a claim that holds no more
 WRITE_BACK = 64 * 2**20  # bytes; ask the disk to begin writing this often, so that the seal need not wait for all
 
 
@@ -287,21 +288,52 @@ class DiskIntake:
         return os.open(self._data, os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
     def prove(self) -> None:
-        """See that the content is what its digest says. Raises DigestMismatch (and forgets the bytes), StoreError."""
+        """See that the content is what its digest says. Raises DigestMismatch (and keeps the bytes), StoreError."""
         if self.missing():
             raise StoreError(str(self._folder), "parts of it are still missing")
         with files.translated(self._data):
             actual = self._prover.result()
         if actual != self._entry.digest.hex:
-            self.abandon()
-            self._shelf.forget(self._entry.digest)  # if parts were taken over on its word, it misled
             raise DigestMismatch(self._entry.path, self._entry.digest, actual)
         self.proven = True
 
+    def wrong_parts(self) -> list[Span]:
+        """Parts that are not what they were when the same content was proven here before; empty: nobody can tell."""
+        known = self._shelf.of(self._entry.digest)
+        if known is None or known.size != self._entry.size:
+            return []
+        with self._lock:
+            wrong = [index for index, told in enumerate(known.sums) if self._sums.get(index, told) != told]
+        return part_runs(wrong, self._entry.size)
+
+    def doubt(self, spans: Iterable[Span]) -> None:
+        """Want the parts that these spans touch once more. Raises StoreError."""
+        doubted = sorted({index for span in spans for index in range(span.start // PART, -(-span.stop // PART))})
+        self._prover.stop()
+        with files.translated(self._journal_path), self._lock:
+            revoked = "".join(f"{index} {REVOKED}\n" for index in doubted)
+            os.write(self._journal, revoked.encode())
+            self._done.difference_update(doubted)
+            for index in doubted:
+                self._sums.pop(index, None)
+        self._frontier = 0
+        self._prover = Prover(self._fd, self._entry.digest.hasher(self._entry.size), self._entry.size)
+        with self._lock:
+            self._advance()
+
+    def forget(self) -> None:
+        """Throw away all that came, and close."""
+        self.abandon()
+        self._shelf.forget(self._entry.digest)  # if parts were taken over on its word, it misled
+
     def seal(self) -> None:
-        """Prove the content if need be, then give it its name. Raises DigestMismatch, StoreError."""
+        """Prove the content if need be, then give it its name. Raises DigestMismatch and forgets it, StoreError."""
         if not self.proven:
-            self.prove()
+            try:
+                self.prove()
+            except DigestMismatch:
+                self.forget()
+                raise
         with files.translated(self._target, self._entry.size):
             files.sync(self._fd)
             if not self._still_ours():
@@ -327,6 +359,6 @@ class DiskIntake:
             os.close(self._journal)
 
     def abandon(self) -> None:
-        """Forget the bytes."""
+        """Remove the folder."""
         self.close()
         files.remove_folder(self._folder)

@@ -30,24 +30,30 @@ EVERY_S = 6 * 3600.0  # seconds; young enough for a lab, and four questions a da
 LEAST_S = 1.0  # seconds between two rounds: below that it would ask without end
 CONNECTIONS = 128  # as many as `--connections` takes
 
-TOP = ("repo", "every", "patience", "connections")
+TOP = ("repo", "every", "patience", "connections", "sources")
 OF_A_REPO = ("name", "revision", "revisions", "include", "exclude", "keep")
 # What people will look for, and what to say.
 NOT_YET = {
     **dict.fromkeys(
         ("limit", "limits", "limit_rate", "limit-rate", "max_rate", "rate", "bandwidth"),
         (
-            "bandwidth limits are not there yet",
-            "take the key out; `connections = 1` at the top is the gentlest for now",
+            "a list sets no rate: the line is shared with all that fetches here",
+            "take the key out; give --limit-rate, or set HFMIRROR_LIMIT_RATE",
         ),
     ),
     **dict.fromkeys(
         ("timetable", "schedule", "hours", "window", "between", "at", "cron"),
-        ("timetables are not there yet", "take the key out; let cron or a timer run `hfmirror sync` when you like"),
+        (
+            "a list sets no hours",
+            "take the key out; let cron or a timer run `hfmirror sync`, or give --limit-rate a timetable",
+        ),
     ),
     **dict.fromkeys(
-        ("source", "sources", "endpoint", "upstream", "from"),
-        ("a list cannot name its sources yet", "take the key out; HF_ENDPOINT names the Hub or the mirror to ask"),
+        ("endpoint", "upstream", "from", "source"),
+        (
+            "a list cannot say whom to ask for names",
+            'take it out: HF_ENDPOINT names the Hub or the mirror to ask, sources = ["…"] others that have the bytes',
+        ),
     ),
 }
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}  # seconds
@@ -74,6 +80,7 @@ class SyncList:
     wishes: tuple[Wish, ...]
     every_s: float
     manner: Manner
+    sources: tuple[str, ...] = ()  # where the bytes may come from, too
 
 
 def parse(text: str, where: str) -> SyncList:
@@ -96,7 +103,8 @@ def parse(text: str, where: str) -> SyncList:
     connections = _count(document, "connections", where)
     if connections is not None and connections > CONNECTIONS:
         raise UsageError(f"{where}: `connections` must be at most {CONNECTIONS}", "leave it out to take what fits")
-    return SyncList(wishes, every, Manner(connections, _seconds(document, "patience", PATIENCE_S, where)))
+    manner = Manner(connections, _seconds(document, "patience", PATIENCE_S, where))
+    return SyncList(wishes, every, manner, _texts(document, "sources", where))
 
 
 def _wishes(table: Mapping[str, Any], where: str) -> Iterator[Wish]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hfmirror.errors import MirrorError
     from hfmirror.model import Entry, Manifest, RepoId
+    from hfmirror.store.scans import Scan
+    from hfmirror.timetable import Limit
     from hfmirror.transfer.plan import Plan
 
 
@@ -33,6 +35,13 @@ class Planned:
     """What will be fetched is decided."""
 
     plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """The rate is limited by the user's word, or is so no more."""
+
+    limit: Limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,15 @@ class Refused:
 
     error: MirrorError
     again: bool  # whether it will be tried once more
+    banned: tuple[str, ...] = ()  # sources that are asked for nothing more, as it was they who sent them
+
+
+@dataclass(frozen=True, slots=True)
+class Dismissed:
+    """One of several sources is asked for nothing more; the others go on."""
+
+    source: str
+    error: MirrorError
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +124,32 @@ class Linked:
     how: tuple[str, ...]  # "hard link", "reflink", "copy": the ways that were needed
 
 
-Event = Asking | Listed | Planned | Resumed | Arrived | Proven | Sealed | Waiting | Refused | Elsewhere | Stale | Linked
+@dataclass(frozen=True, slots=True)
+class Suspected:
+    """Files that are here could run code when they are loaded."""
+
+    repo: RepoId
+    files: tuple[tuple[Entry, Scan], ...]  # the worst first
+    sentence: str
+
+
+Event = (
+    Asking
+    | Listed
+    | Planned
+    | Limited
+    | Resumed
+    | Arrived
+    | Proven
+    | Sealed
+    | Waiting
+    | Refused
+    | Dismissed
+    | Elsewhere
+    | Stale
+    | Linked
+    | Suspected
+)
 Watcher = Callable[[Event], None]
 
 

@@ -13,8 +13,10 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from hfmirror.errors import DigestMismatch, MirrorError, TooBusy, Unexpected
+from hfmirror.transfer.budget import metered
 from hfmirror.transfer.desk import WHOLE, Desk, Manner
 from hfmirror.transfer.events import Proven, Refused, Sealed, Waiting
+from hfmirror.transfer.lanes import open_lane
 from hfmirror.transfer.threads import ThreadEngine
 
 if TYPE_CHECKING:
@@ -24,10 +26,10 @@ if TYPE_CHECKING:
 
     from hfmirror.model import Digest, Entry, Manifest
     from hfmirror.ports import Batch, Intake, Supplier
+    from hfmirror.transfer.budget import Budget
     from hfmirror.transfer.events import Event
 
 PATIENCE_S = 60.0  # without a byte from upstream: a reader has gone by then, and the next one starts anew
-CONNECTIONS = 8  # for one large file: five times faster than one where each connection is capped
 SEALING_S = 60.0  # for a file that has come whole to be proven and made durable, when all ends
 GATHER_S = 0.2  # small objects are sealed together, so long after the first of them came
 
@@ -87,16 +89,15 @@ class Fill:
 
     # -- for the fill itself ------------------------------------------------------------------
 
-    def run(self, supplier: Supplier, manifest: Manifest, batch: Batch, connections: int) -> None:
+    def run(self, supplier: Supplier, manifest: Manifest, batch: Batch, manner: Manner) -> None:
         """Bring it in. Whatever goes wrong is in `error` at the end."""
-        manner = Manner(connections, PATIENCE_S)
         desk = Desk(manifest, [self.entry], _Overheard(self._keeper, self), _Witness(batch, self), manner, self._watch)
-        desk.source = supplier.name
+        lane = open_lane(desk, supplier)
         self._hurry = lambda start: desk.hurry(self.entry, start)
         desk.hurry(self.entry, self._urgent)
         try:
             try:
-                ThreadEngine(supplier).run(desk)
+                ThreadEngine(supplier).run(metered(lane, manner.budget, self._watch))
             finally:
                 desk.close()
             desk.raise_failures()
@@ -223,9 +224,9 @@ class Gathering:
 class Flights:
     """Every fill under way, by content. Thread-safe."""
 
-    def __init__(self, keeper: Keeper, most: int, ended: Callable[[Fill], None]) -> None:
-        """At most `most` fills at once; `ended` hears of each end, in the fill's thread."""
-        self._keeper, self._most, self._ended = keeper, most, ended
+    def __init__(self, keeper: Keeper, most: int, ended: Callable[[Fill], None], budget: Budget | None = None) -> None:
+        """At most `most` fills at once, within one budget; `ended` hears of each end, in the fill's thread."""
+        self._keeper, self._most, self._ended, self._budget = keeper, most, ended, budget
         self._fills: dict[Digest, Fill] = {}
         self._working: dict[threading.Thread, Fill] = {}
         self._lock = threading.Lock()
@@ -257,7 +258,8 @@ class Flights:
 
     def _run(self, fill: Fill, supplier: Supplier, manifest: Manifest) -> None:
         small = fill.entry.size <= WHOLE
-        fill.run(supplier, manifest, self._gathering, 1 if small else CONNECTIONS)
+        manner = Manner(1 if small else None, PATIENCE_S, self._budget)
+        fill.run(supplier, manifest, self._gathering, manner)
         if not small or fill.error is not None or fill.data is None:
             self._forget(fill)  # a small one stays until it has its name, and is read from memory so long
         with self._lock:

@@ -120,6 +120,11 @@ class Pace:
         """Bytes a second of one connection, as far as it can be told."""
         return SPANS[1] / TELLING_S if self._speed is None else self._speed
 
+    @property
+    def told(self) -> bool:
+        """Whether anything is known of the speed of a connection."""
+        return self._speed is not None
+
     # -- what is reported ---------------------------------------------------------------------
 
     def ordered(self, now: float, least: int) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hfmirror.transfer.events import Watcher
 
 FIRST_S, MOST_S = 0.5, 30.0  # the pause after the first failure in a row, and the longest one
+LIMITED_S = 5.0  # the least pause after a 429 that does not say how long
 PATIENCE_S = 900.0  # without a single new byte
 T = TypeVar("T")
 
@@ -37,9 +38,14 @@ class Patience:
         self.failures = 0
         self._since = self.clock()
 
+    def renew(self, when: float) -> None:
+        """Somebody else brought something then: the time starts anew, the failures in a row stay."""
+        self._since = max(self._since, when)
+
     def pause_after(self, error: MirrorError, kept: int = 0, wanted: int = 0) -> float:
         """Seconds to wait after this failure. Raises OutOfPatience instead when the limit is reached."""
-        self.failures += 1
+        told = error.retry_after_s if isinstance(error, RateLimited) else None
+        self.failures += told is None  # to be asked to wait is none
         left = self.limit_s - (self.clock() - self._since)
         if left <= 0:
             source = str(getattr(error, "source", "the source"))
@@ -47,7 +53,7 @@ class Patience:
             raise OutOfPatience(source, reason, self.limit_s, kept, wanted) from error
         pause = min(MOST_S, FIRST_S * 2.0 ** min(self.failures - 1, 16)) * random.uniform(0.75, 1.0)  # noqa: S311 - jitter
         if isinstance(error, RateLimited):
-            pause = max(pause, error.retry_after_s if error.retry_after_s is not None else 5.0)
+            pause = max(pause, LIMITED_S) if told is None else max(told, FIRST_S)
         return min(pause, left)
 
 

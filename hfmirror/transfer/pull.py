@@ -14,8 +14,10 @@ from hfmirror.transfer.patience import Patience, patiently
 from hfmirror.transfer.plan import Plan, missing, plan_pull, refuse_clashes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hfmirror.model import Manifest, RepoId, Selection
-    from hfmirror.ports import Source, Store
+    from hfmirror.ports import Source, Store, Supplier
     from hfmirror.transfer.desk import Manner
     from hfmirror.transfer.events import Watcher
 
@@ -23,14 +25,18 @@ if TYPE_CHECKING:
 class Pull:
     """One repo's way from a source into a store, in steps that can be looked at."""
 
-    def __init__(self, source: Source, store: Store, manner: Manner, watch: Watcher) -> None:
+    def __init__(
+        self, source: Source, store: Store, manner: Manner, watch: Watcher, others: Sequence[Supplier] = ()
+    ) -> None:
+        """`source` is asked for names, and with the others for bytes."""
         self._source, self._store, self._manner, self._watch = source, store, manner, watch
+        self._others = others
 
     def plan(self, repo: RepoId, revision: str, selection: Selection) -> Plan:
         """Decide what to fetch: one request for the name, one for the listing if it is not known.
 
-        A commit whose listing is held is asked for nowhere. When the source cannot be asked and
-        everything selected is held under the last known name, that answers.
+        A commit whose listing is held is asked for nowhere. When the source cannot be asked, the last
+        known name answers, if everything selected is held or others may bring it.
         """
         self._watch(Asking(repo, revision, self._source.name))
         held = self._held(repo, revision, selection)
@@ -39,7 +45,7 @@ class Pull:
         try:
             head = self._source.resolve(repo, revision)
         except Unavailable as error:
-            if held is not None and not held.lacking:
+            if held is not None and (self._others or not held.lacking):
                 self._watch(Stale(repo, revision, error))
                 return self._decided(held)
             head = self._patiently_resolved(repo, revision, error)
@@ -87,7 +93,7 @@ class Pull:
         plan = replace(plan, lacking=missing(plan.selected, self._store))  # gc may have run until the pin stood
         if plan.lacking:
             self._store.room_for(plan.lacking)
-            fetch(self._source, self._store, plan, self._manner, self._watch)
+            fetch((self._source, *self._others), self._store, plan, self._manner, self._watch)
         if plan.head.authority != self._store.name:  # what the store itself said is no news to it
             self._store.publish(plan.pin, plan.head)
 

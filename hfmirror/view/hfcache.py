@@ -18,7 +18,7 @@ from hfmirror.model import Algorithm, Digest, hex_length, is_commit
 from hfmirror.store import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from hfmirror.model import CommitId, Entry, Manifest, Pin, RepoId
@@ -29,8 +29,11 @@ if TYPE_CHECKING:
 class HubCache:
     """One cache folder, shown from one store."""
 
-    def __init__(self, folder: Path, store: HasPath, drafts: Drafts) -> None:
-        self.folder, self._store, self._drafts = folder, store, drafts
+    def __init__(
+        self, folder: Path, store: HasPath, drafts: Drafts, bars: Callable[[Entry], bool] = lambda _: False
+    ) -> None:
+        """What `bars` says no to is not shown, and taken away if it was."""
+        self.folder, self._store, self._drafts, self._bars = folder, store, drafts, bars
 
     def home(self, repo: RepoId) -> Path:
         """The folder of a repo."""
@@ -54,7 +57,10 @@ class HubCache:
         for folder in (home / "blobs", snapshot, home / "refs"):
             files.ensure_folder(folder)
         for entry in entries:
-            ways |= self._show_file(str(home), str(snapshot), entry, known)
+            if self._bars(entry):
+                self.drop(pin.repo, pin.commit, entry)
+            else:
+                ways |= self._show_file(str(home), str(snapshot), entry, known)
         if manifest.reach.everything:
             listing = home / "trees" / f"{pin.commit}.json"
             if not listing.exists():
@@ -123,6 +129,24 @@ class HubCache:
         """Take one file out of the view, because its bytes are no longer to be trusted."""
         files.remove(self.snapshot(repo, commit) / entry.path)
         files.remove(self.home(repo) / "blobs" / entry.digest.hex)
+
+    def drop_everywhere(self, digests: Iterable[Digest]) -> None:
+        """Take such bytes out of every commit, also of those that nothing wants any more. Before the objects go."""
+        gone = {digest.hex for digest in digests if self._may_show(digest)}
+        if not gone:
+            return
+        for blob in [path for path in self.folder.glob("*--*/blobs/*") if path.name in gone and self._made_here(path)]:
+            for path in [path for path in blob.parent.parent.glob("snapshots/**/*") if path.is_symlink()]:
+                if _leads_to(path) == blob.name:
+                    files.remove(path)
+            files.remove(blob)
+
+    def _may_show(self, digest: Digest) -> bool:
+        """Whether an object may be in the view: what has one name on a disk that makes links is not."""
+        try:
+            return os.stat(self._store.path(digest) or "").st_nlink > 1 or not self._links
+        except OSError:
+            return False
 
     def _made_here(self, path: Path) -> bool:
         """Whether a blob, or a name in a snapshot that leads to one, shows an object of the store."""

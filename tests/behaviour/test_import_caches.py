@@ -309,6 +309,23 @@ def test_a_local_folder_comes_in_offline_once_its_repo_is_named(lab: Lab) -> Non
     assert digests(lab.snapshot()).keys() == lab.expected().keys() - {"README.md"}, "it says itself that it was edited"
 
 
+def test_a_local_folder_of_an_older_client_keeps_its_records_elsewhere(lab: Lab) -> None:
+    mine = lab.folder / "my tiny"
+    client(lab, f"from huggingface_hub import snapshot_download as s; s('acme/tiny', local_dir={str(mine)!r})")
+    (mine / ".cache" / "huggingface").rename(mine / ".huggingface")  # as up to 0.24
+    (mine / ".cache").rmdir()
+    done = brought(lab, str(mine), "--repo", "acme/tiny", settings=NOWHERE)
+    assert [(repo["origin"], repo["lacking"]) for repo in done["repos"]] == [("cache", [])]
+    assert digests(lab.snapshot()) == lab.expected()
+
+
+def test_offline_a_name_that_looks_like_a_pattern_comes_in_too(lab: Lab, hub: HubSimulator) -> None:
+    hub.add("acme/odd", {"[1] a*.txt": b"one", "[1] ab.txt": b"two", "what?.json": b"{}"})
+    cache = client_cache(lab, "acme/odd")
+    assert brought(lab, str(cache), "--offline")["repos"][0]["lacking"] == []
+    assert digests(lab.snapshot("acme/odd")) == lab.expected("acme/odd")
+
+
 def test_a_modelscope_folder_is_found_by_content(lab: Lab) -> None:
     files = {f"models/acme/tiny___1/{path}": data for path, data in repo_files(lab).items()}
     folder = put(lab.folder / "modelscope", {**files, "models/acme/tiny___1/.msc": b"x", ".mdl": b"y"})

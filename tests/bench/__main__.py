@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from tests.bench import settings as defaults
 from tests.bench.bench import Bench
-from tests.bench.cases import lines, serve_cold, serve_company, serve_lines, serve_olah, serve_warm
+from tests.bench.cases import care, carry, lines, serve_cold, serve_company, serve_lines, serve_olah, serve_warm
 from tests.bench.cases.flips import flips
 from tests.bench.cases.kills import kills
 from tests.bench.cases.large import large, large_disk, large_fast
+from tests.bench.cases.limit_rate import limit_rate
 from tests.bench.cases.memory import memory
 from tests.bench.cases.second_pull import second_pull
 from tests.bench.cases.small import small
@@ -40,11 +41,18 @@ CASES: dict[str, Callable[[Bench], None]] = {
     "flips": flips,
     "startup": startup,
     "second-pull": second_pull,
+    "limit-rate": limit_rate,
+    "care-scale": care.care_scale,
+    "verify": care.verify,
     "line-50-1": lines.lossy_50,
     "line-200-5": lines.lossy_200,
     "line-cap": lines.capped,
     "line-clean-50": lines.clean_50,
     "line-clean": lines.clean,
+    "import-cache": carry.import_cache,
+    "five-revisions": carry.five_revisions,
+    "export-memory": carry.export_memory,
+    "export-disk": carry.export_disk,
     "serve-whole-1": serve_warm.whole_1,
     "serve-whole-8": serve_warm.whole_8,
     "serve-whole-64": serve_warm.whole_64,

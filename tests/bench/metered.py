@@ -11,7 +11,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class MeteredHub(ThreadingHTTPServer):
         self._free_at = 0.0  # when the line has room again
         self._open: dict[int, int] = {}  # bytes sent of each answer still under way
         self.served = 0  # bytes of files, in all
+        self.connections: list[socket.socket] = []  # every one there was
 
     @property
     def endpoint(self) -> str:
@@ -80,6 +81,12 @@ class MeteredHub(ThreadingHTTPServer):
             start = max(now, self._free_at)
             self._free_at = start + count / self._bytes_per_s
         time.sleep(start - now)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """As the base class; remembers the connection."""
+        connection, address = super().get_request()
+        self.connections.append(connection)
+        return connection, address
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients are killed on purpose here: broken pipes are no news."""

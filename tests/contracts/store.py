@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hfmirror.errors import BadManifest, DigestMismatch, DiskFull, NotHere, StoreLocked
-from hfmirror.model import PART, Algorithm, CommitId, Entry, Manifest, Pin, Reach, Selection
+from hfmirror.model import PART, Algorithm, CommitId, Entry, Manifest, Pin, Reach, Selection, Span
 from tests.contracts.scene import COMMIT, TINY, entry, head_of, manifest, pin_of, read
 
 if TYPE_CHECKING:
@@ -138,6 +138,42 @@ class StoreContract:
             assert not store.has(wanted.digest)
             intake.seal()
         assert store.has(wanted.digest)
+
+    def test_a_proof_that_fails_keeps_the_bytes_until_they_are_doubted_or_forgotten(self, store: Store) -> None:
+        wanted = entry(LARGE)
+        with store.receive(wanted) as intake:
+            intake.write(0, LARGE[:PART] + b"?" + LARGE[PART + 1 :])
+            with pytest.raises(DigestMismatch):
+                intake.prove()
+            assert intake.missing() == []
+            intake.doubt([Span(PART + 10, PART + 20)])
+            assert intake.missing() == [Span(PART, 2 * PART)]
+            assert intake.reach(0) == PART
+            intake.write(PART, LARGE[PART : 2 * PART])
+            intake.prove()
+            intake.seal()
+        assert read(store, manifest([wanted]), wanted) == LARGE
+
+    def test_what_was_doubted_is_missing_for_who_goes_on(self, store: Store) -> None:
+        wanted = entry(LARGE)
+        with store.receive(wanted) as intake:
+            intake.write(0, LARGE)
+            intake.doubt([Span(0, 1)])
+        with store.receive(wanted) as intake:
+            assert intake.missing() == [Span(0, PART)]
+
+    def test_what_is_forgotten_comes_anew(self, store: Store) -> None:
+        wanted = entry(LARGE)
+        with store.receive(wanted) as intake:
+            intake.write(0, LARGE)
+            intake.forget()
+        with store.receive(wanted) as intake:
+            assert intake.missing() == [Span(0, len(LARGE))]
+
+    def test_nobody_knows_wrong_parts_of_what_was_never_here(self, store: Store) -> None:
+        with store.receive(entry(LARGE)) as intake:
+            intake.write(0, bytes(len(LARGE)))
+            assert intake.wrong_parts() == []
 
     def test_closing_without_a_seal_keeps_the_finished_parts(self, store: Store) -> None:
         wanted = entry(LARGE)

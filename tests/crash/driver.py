@@ -23,6 +23,7 @@ from hfmirror.mirror import Mirror
 from hfmirror.model import Kind, RepoId, Selection
 from hfmirror.settings import Settings
 from hfmirror.sources import hub, reply  # noqa: F401 - imported once, here, for all forks
+from hfmirror.store.moving import Move
 from hfmirror.transfer import pull  # noqa: F401 - as above
 from hfmirror.transfer.desk import Manner
 from hfmirror.transfer.events import silent
@@ -126,6 +127,13 @@ def _import(mirror: Mirror, repo: RepoId, way: Way = Way()) -> None:  # noqa: B0
     mirror.bring(wish, silent, lambda reading: None)
 
 
+def _move(mirror: Mirror, *, far: bool) -> None:
+    """To the folder beside the store; `far`: as if that were on another disk."""
+    if far:
+        Move._rename = lambda self: False  # type: ignore[method-assign]
+    mirror.move(Path(f"{mirror.settings.root}.new"), silent)
+
+
 _VERBS: dict[str, Callable[[Mirror, RepoId], None]] = {
     "pull": _pull,
     "remove": _remove,
@@ -133,6 +141,8 @@ _VERBS: dict[str, Callable[[Mirror, RepoId], None]] = {
     "verify": lambda mirror, _: _verify(mirror),
     "mend": lambda mirror, _: _mend(mirror),
     "import": _import,
+    "move": lambda mirror, _: _move(mirror, far=False),
+    "move far": lambda mirror, _: _move(mirror, far=True),
     "import-move": lambda mirror, repo: _import(mirror, repo, Way(move=True)),
 }
 

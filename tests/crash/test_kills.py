@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hfmirror.model import PART
-from hfmirror.transfer.desk import FEW
+from hfmirror.transfer.reports import FEW
 from tests.crash.conftest import TINY
 from tests.crash.doer import doing
 from tests.crash.invariants import broken, shown

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests import pickled
 from tests.simulator import HubSimulator, Made
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ MARK = "\x1e"  # printed before each block, so that its output can be told apart
 LONGEST_S = 60
 LAB = "http://lab-box:8090"  # what the pages call a mirror; here it is one on a free port
 MEGABYTES_3 = Made(3 * 2**20 + 77, seed=11)
+OLD = pickled.torch_zip(pickled.harmless())
+ARGUMENTS = b"\x80\x02ctransformers.training_args\nTrainingArguments\n."
 
 # The program that a reader is supposed to have.
 CHAT = 'from huggingface_hub import hf_hub_download\n\nprint(hf_hub_download("owner/name", "config.json"))\n'
@@ -41,6 +44,7 @@ def hub_of_the_pages() -> HubSimulator:
     hub.add("techthiyanes/chinese_sentiment", {**files, "pytorch_model.bin": Made(2**20 + 5, seed=12)})
     hub.add("owner/name", {**files, "onnx/model.onnx": Made(2**20, seed=13)}, tags=("v1.0",))
     hub.add("owner/other", files)
+    hub.add("owner/old", {**model, "pytorch_model.bin": OLD, "training_args.bin": ARGUMENTS})
     hub.add("datasets/owner/data", {"train.parquet": Made(2**20, seed=14), "README.md": "# data\n"})
     return hub
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="the pages speak to a POSIX shell")
 
 SERVES = "runs until it is stopped: tests/behaviour/serve starts it so; the pages' clients use one beside them"
+TORCH = "needs torch: tests/conformance/test_convert.py converts with it, and loads what came of it"
 
 # What is not run here, by page and first line, and why.
 NOT_RUN = {
@@ -43,14 +44,22 @@ NOT_RUN = {
     ("docs/how-to/adopt-files.md", "hfmirror import ~/.cache/huggingface/hub"): (
         "needs a client's cache: tests/behaviour/test_import_caches.py makes some and imports them"
     ),
+    ("docs/how-to/old-checkpoints.md", "pip install 'hfmirror-cli[convert]'"): "installs from the network",
+    ("docs/how-to/old-checkpoints.md", "hfmirror convert owner/old"): TORCH,
+    ("docs/how-to/old-checkpoints.md", "from transformers import AutoModel"): TORCH,
+    ("docs/how-to/old-checkpoints.md", "HFMIRROR_PICKLES=refuse hfmirror serve --lan"): SERVES,
     ("README.md", "hfmirror serve --lan"): SERVES,
     ("docs/how-to/lan-mirror.md", "hfmirror serve --lan"): SERVES,
     ("docs/how-to/lan-mirror.md", "hfmirror serve --lan --tls-cert lab-box.pem --tls-key lab-box.key"): SERVES,
     ("docs/how-to/lan-mirror.md", "hfmirror serve --lan --offline"): SERVES,
+    ("docs/how-to/keep-it-sound.md", "hfmirror serve --lan --verify-every 30d"): SERVES,
     ("docs/how-to/lan-mirror.md", "hfmirror serve --prefix /hf --tls-cert lab-box.pem --tls-key lab-box.key"): SERVES,
     ("docs/how-to/lan-mirror.md", "hfmirror serve --lan --upstream https://faculty-box:8090"): SERVES,
     ("docs/reference/clients.md", "python -m tests.conformance.table"): "installs the clients, and writes this page",
     ("docs/how-to/behind-a-proxy.md", "pip install 'hfmirror-cli[socks]'"): "installs from the network",
+    ("docs/reference/faults.md", "python -m tests.faults"): (
+        "takes minutes, and writes this page: tests/faults/test_matrix.py tries a part of it"
+    ),
 }
 SHELLS = {"sh", "python"}
 

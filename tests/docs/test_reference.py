@@ -6,7 +6,7 @@ import ast
 import inspect
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,10 +17,15 @@ from hfmirror.cli.app import run
 from hfmirror.cli.serve import Log
 from hfmirror.errors import FAMILIES, NotHere, Unexpected
 from hfmirror.model import Algorithm, Digest, Entry, Head, Kind, Manifest, Pin, Reach, RepoId, commit_id
-from hfmirror.serve.hall import Done, Limits
+from hfmirror.queue import job as queue_job
+from hfmirror.queue.shelf import Shelf
+from hfmirror.queueing import Queue
+from hfmirror.serve.http.hall import Done, Limits
 from hfmirror.serve.replies import Request
 from hfmirror.store.disk import DiskStore
+from hfmirror.store.scans import Import, Scan
 from hfmirror.syncing import parse as sync_list
+from hfmirror.timetable import Limit
 from hfmirror.transfer import events
 from hfmirror.transfer.plan import Plan
 from tests.docs import made
@@ -171,7 +176,7 @@ def test_every_field_of_a_written_form_is_explained(form: str) -> None:
 
 
 def test_every_file_and_field_of_a_real_store_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pulled(tmp_path, monkeypatch, "pull", "owner/name", "--quiet")
+    pulled(tmp_path, monkeypatch, "pull", "owner/name", "owner/old", "--quiet")
     root = tmp_path / "mirror"
     page = REFERENCE / "store-format.md"
     for top in root.iterdir():
@@ -192,15 +197,18 @@ def one_of_each_event() -> list[events.Event]:
         events.Asking(REPO, "main", "hub"),
         events.Listed(MANIFEST),
         events.Planned(PLAN),
+        events.Limited(Limit(2**21, "19:00")),
         events.Resumed(ENTRY, 1),
         events.Arrived(ENTRY, 1, "hub"),
         events.Proven(ENTRY),
         events.Sealed(ENTRY),
         events.Waiting(error, 1.0),
         events.Refused(error, again=True),
+        events.Dismissed("hub", error),
         events.Elsewhere(ENTRY),
         events.Stale(REPO, "main", error),
         events.Linked(1, ()),
+        events.Suspected(REPO, ((ENTRY, Scan("dangerous", (Import("posix", "system", "dangerous"),))),), "a sentence"),
     ]
 
 
@@ -237,10 +245,15 @@ JSON_COMMANDS = {
     "pin": ["pin", "owner/name"],
     "rm": ["rm", "owner/name", "--dry-run"],
     "gc": ["gc", "--dry-run"],
+    "pause": ["pause"],
+    "resume": ["resume"],
+    "cancel": ["cancel", "all"],
     "token add": ["token", "add", "ward-3", "--repo", "owner/name"],
     "token list": ["token", "list"],
     "token revoke": ["token", "revoke", "ward-3"],
+    "convert": ["convert", "owner/old", "--dry-run"],
     "export": ["export", "owner/name", "bundle", "--dry-run"],
+    "store move": ["store", "move", "elsewhere", "--dry-run"],
 }
 
 
@@ -255,7 +268,7 @@ def pulled(folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
 def test_every_field_of_every_json_answer_is_explained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pulled(tmp_path, monkeypatch, "pull", "owner/name", "--quiet")
+    pulled(tmp_path, monkeypatch, "pull", "owner/name", "owner/old", "--quiet")
     capsys.readouterr()
     parts = sections(REFERENCE / "json-output.md")
     spoken = {
@@ -268,6 +281,35 @@ def test_every_field_of_every_json_answer_is_explained(
         assert set(keys_of(document)) <= codes(parts[f"hfmirror {word} --json"]), word
     assert run(["path", "owner/other", "--json"]) == NotHere.exit_code
     assert set(json.loads(capsys.readouterr().out)) <= codes(parts["errors"])
+
+
+def test_every_field_of_a_job_and_of_its_files_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HFMIRROR_HOME", str(tmp_path))
+    store = DiskStore(tmp_path)
+    store.prepare()
+    shelf = Shelf(store.layout.queue, store.drafts)
+    settings_of_all = dict.fromkeys(queue_job.SETTINGS, "x")
+    waits = shelf.add(queue_job.Order(REPO, "main", settings=settings_of_all), 0)
+    failed = shelf.add(queue_job.Order(REPO, "v1.0"), 0)
+    told = queue_job.Report(waits.ticket, "waiting", "me", again_at=4e9, error="TimedOut", message="no", hint="wait")
+    shelf.say(waits.number, told, durable=False)
+    shelf.say(failed.number, replace(told, ticket=failed.ticket, state="failed"), durable=False)
+    shelf.begin("me")
+    page = codes(sections(REFERENCE / "store-format.md")["queue"])
+    assert set(queue_job.SETTINGS) <= page
+    for path in (tmp_path / "queue").rglob("*.json"):
+        assert set(keys_of(json.loads(path.read_text("utf-8")))) <= page, path
+    parts = sections(REFERENCE / "json-output.md")
+    for words in (["status"], ["pause", "1"]):
+        assert run([*words, "--json"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert {row["state"] for row in document["jobs"]} <= codes(parts["hfmirror status --json"])
+        assert set(keys_of(document)) <= codes(parts["hfmirror status --json"])
+    monkeypatch.setattr(Queue, "wake", lambda _: None)
+    assert run(["pull", "owner/name", "--background", "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)) <= codes(parts["hfmirror pull --background --json"])
 
 
 def test_every_field_of_a_sync_and_of_its_files_is_explained(

@@ -25,6 +25,7 @@ class Faults:
     method: str | None = None  # only in answers to this one
     times: int | None = None  # strikes until it is over; None: no end
     every: int | None = None  # strikes once per so many bytes of bodies, counted over all connections
+    at: int | None = None  # offset in a file: only in answers that bring this byte; a body's mishaps count from it
 
     # Before the answer
     latency_s: float = 0.0  # or until the fault is over
@@ -78,6 +79,12 @@ class Occasion:
     method: str
     file: str = ""
     repo: str = ""
+    span: tuple[int, int | None] = (0, None)  # what of the file was asked for: the first byte, and behind the last
+
+    def brings(self, offset: int) -> bool:
+        """Whether this byte of a file is asked for."""
+        start, stop = self.span
+        return self.kind in FILE_KINDS and start <= offset and (stop is None or offset < stop)
 
     def within(self, where: str) -> bool:
         """Scopes: `*`, `hub`, `cdn`, `files` (any hop of a file), `api` (the JSON), or a kind of request."""
@@ -191,6 +198,7 @@ class Weather:
             if occasion.within(armed.faults.where)
             and armed.faults.method in {None, occasion.method}
             and armed.faults.repo in {None, occasion.repo}
+            and (armed.faults.at is None or occasion.brings(armed.faults.at))
         ]
 
     def refuses(self, origin: str) -> bool:

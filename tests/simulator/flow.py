@@ -11,9 +11,10 @@ from tests.simulator.answers import Part, Slice, length
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tests.simulator.faults import Case
+    from tests.simulator.faults import Case, Faults
 
 _PAUSES = frozenset({"stall", "hold"})
+_NEVER = -(2**63)  # bytes; before any body began
 PIECE = 2**20  # bytes handed on at once; small enough that the counts keep up
 
 
@@ -40,7 +41,8 @@ def flow(body: Iterable[Part], cases: Sequence[Case], piece: int = PIECE) -> Ite
     for part in body:
         at, size = 0, length(part)
         while at < size:
-            due = min([*_dues(cases, sent, over), *_holds(cases, part, at)], key=lambda d: d.left, default=None)
+            dues = [*_dues(cases, part, at, sent, over), *_holds(cases, part, at)]
+            due = min(dues, key=lambda d: d.left, default=None)
             if due is not None and due.left == 0:
                 over.add((due.case, due.mishap.what))
                 if due.case.strikes_now():
@@ -55,16 +57,24 @@ def flow(body: Iterable[Part], cases: Sequence[Case], piece: int = PIECE) -> Ite
                 case.armed.passed(count)
 
 
-def _dues(cases: Sequence[Case], sent: int, over: set[tuple[Case, str]]) -> Iterator[_Due]:
+def _dues(cases: Sequence[Case], part: Part, at: int, sent: int, over: set[tuple[Case, str]]) -> Iterator[_Due]:
     for case in cases:
         faults = case.faults
+        before = _before(faults, part, at, sent)
         points = (("cut", faults.cut_after), ("reset", faults.reset_after), ("stall", faults.stall_after))
         for what, point in points:
             if point is None or (faults.every is None and (case, what) in over):
                 continue
-            left = case.until(point, sent)
+            left = case.until(before + point, sent)
             if left is not None:
                 yield _Due(left, case, Mishap(what, faults.stall_s))
+
+
+def _before(faults: Faults, part: Part, at: int, sent: int) -> int:
+    """Bytes of the body from which its mishaps are counted; negative when that place is not in it."""
+    if faults.at is None:
+        return 0
+    return _NEVER if isinstance(part, bytes) else sent + faults.at - part.start - at
 
 
 def _holds(cases: Sequence[Case], part: Part, at: int) -> Iterator[_Due]:

@@ -16,6 +16,7 @@ from tests.simulator import refusals
 from tests.simulator.content import content_of
 from tests.simulator.faults import Armed, Faults, Weather
 from tests.simulator.memory import MemorySource
+from tests.simulator.quota import Quotas
 from tests.simulator.records import Ledger, Record
 from tests.simulator.repos import Commit, Repo, Stored, commit_of, full_ref, large_by_default, repo_id
 
@@ -38,6 +39,7 @@ class HubSimulator(MemorySource):
         self.clock = clock
         self.weather = Weather()
         self.ledger = Ledger()
+        self.quotas = Quotas(clock)
         self.repos: dict[RepoId, Repo] = {}
         self.gates: list[Callable[[], None]] = []  # called when faults come and go
         self._renamed: dict[RepoId, RepoId] = {}

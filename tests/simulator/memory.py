@@ -74,7 +74,7 @@ class MemorySource:
     def open(self, manifest: Manifest, entry: Entry, span: Span) -> Iterator[Iterable[bytes]]:
         """The bytes from `span.start` on. Two requests, as over a socket: where, and what."""
         target = f"/{manifest.repo}@{manifest.commit}/{entry.path}"
-        with self._asked("resolve", target, 307, entry.path) as (first, _):
+        with self._asked("resolve", target, 307, entry.path, span) as (first, _):
             known = self._find(manifest.repo)
             self._hub.admit(known, self._token)
             stored = known.commit(manifest.commit).files.get(entry.path)
@@ -82,7 +82,7 @@ class MemorySource:
                 raise refusals.no_entry(manifest.repo, entry.path, manifest.commit)
             first.status = 302 if stored.large else 307
         hop = "cdn" if stored.large else "resolve-cache"
-        with self._asked(hop, target, 206 if span.start else 200, entry.path) as (record, cases):
+        with self._asked(hop, target, 206 if span.start else 200, entry.path, span) as (record, cases):
             yield self._chunks(stored, span, record, cases)
 
     def _find(self, repo: RepoId) -> Repo:
@@ -92,7 +92,9 @@ class MemorySource:
             return self._find(moved.repo)
 
     @contextmanager
-    def _asked(self, kind: str, target: str, status: int, file: str = "") -> Iterator[tuple[Record, list[Case]]]:
+    def _asked(
+        self, kind: str, target: str, status: int, file: str = "", span: Span | None = None
+    ) -> Iterator[tuple[Record, list[Case]]]:
         hub = self._hub
         origin = "cdn" if kind == "cdn" else "hub"
         headers = {"authorization": f"Bearer {self._token}"} if self._token and origin == "hub" else {}
@@ -100,7 +102,8 @@ class MemorySource:
         record = Record(origin, kind, "GET", target, file, headers, repo=name)
         hub.ledger.begin(record)
         try:
-            cases = hub.weather.cases(Occasion(origin, kind, "GET", file, name))
+            wanted = (span.start, span.stop) if span else (0, None)
+            cases = hub.weather.cases(Occasion(origin, kind, "GET", file, name, wanted))
             for case in cases:
                 raise_for(case, target, record)
             record.status = status

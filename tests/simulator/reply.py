@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from tests.simulator.answers import EXPOSED, Answer, Slice, json_answer, length,
 from tests.simulator.api import api_answer, other_answer
 from tests.simulator.faults import Occasion
 from tests.simulator.files import cache_answer, cdn_answer, fresh_etag, raw_answer, resolve_answer
+from tests.simulator.quota import DEFAULT, WINDOW_S, told
 from tests.simulator.records import FILE_KINDS
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from tests.simulator.routes import Route
 
 _LOGIN_PAGE = b"<!DOCTYPE html><html><title>Welcome</title><body>Log in to use this network.</body></html>"
+_TOO_MANY = "We had to rate limit you, you hit the quota of 1000 api requests per 5 minutes period."
 _numbers = itertools.count(1)
 
 
@@ -36,17 +39,32 @@ class Reply:
 
 def occasion_of(request: Request, route: Route, file: str, repo: str) -> Occasion:
     """What faults are asked about."""
-    return Occasion(request.origin, route.kind, request.method, file, repo)
+    return Occasion(request.origin, route.kind, request.method, file, repo, _span(request))
+
+
+def _span(request: Request) -> tuple[int, int | None]:
+    """The range asked for; everything where it is of another form."""
+    told = re.fullmatch(r"bytes=(\d+)-(\d*)", request.get("range") or "")
+    if told is None:
+        return 0, None
+    return int(told.group(1)), int(told.group(2)) + 1 if told.group(2) else None
 
 
 def reply_to(hub: HubSimulator, request: Request, route: Route, cases: Sequence[Case]) -> Reply:
     """The answer this request gets today."""
+    granted, quota = hub.quotas.draw(_bucket(route)) if request.origin == "hub" else (True, {})
+    if not granted:
+        return Reply(_signed_off(request, text_answer(429, _TOO_MANY, quota), {}), cases)
+    return _reply(hub, request, route, cases, quota)
+
+
+def _reply(hub: HubSimulator, request: Request, route: Route, cases: Sequence[Case], quota: dict[str, str]) -> Reply:
     for case in cases:
         if case.faults.close_without_answer and case.bites():
             return Reply(None)
         early = _instead(case, request, route)
         if early is not None:
-            return Reply(_signed_off(request, route, early), cases)
+            return Reply(_signed_off(request, early, quota), cases)
     answer = _answer(hub, request, route, cases)
     for case in cases:
         if case.faults.ignore_range and answer.status == 206 and case.bites():
@@ -56,7 +74,7 @@ def reply_to(hub: HubSimulator, request: Request, route: Route, cases: Sequence[
         answer = _spoilt(case, answer, request)
     if any(case.faults.unranged_hub for case in cases):
         return Reply(answer, cases)
-    return Reply(_signed_off(request, route, answer), cases)
+    return Reply(_signed_off(request, answer, quota), cases)
 
 
 def _answer(hub: HubSimulator, request: Request, route: Route, cases: Sequence[Case]) -> Answer:
@@ -122,14 +140,12 @@ def _failure(case: Case, request: Request, route: Route) -> Answer:
         headers["Retry-After"] = f"{faults.retry_after_s:g}"
     if faults.rate_limit_s is not None:
         bucket = _bucket(route)
-        headers["RateLimit"] = f'"{bucket}";r=0;t={faults.rate_limit_s:g}'
-        headers["RateLimit-Policy"] = f'"fixed window";"{bucket}";q={_QUOTA[bucket]};w=300'
+        headers |= told(bucket, 0, faults.rate_limit_s, DEFAULT[bucket], WINDOW_S)
     if request.origin == "cdn":
         failed = xml_error(status, "AccessDenied" if status == 403 else "SlowDown", "Access denied")
         return replace(failed, headers=failed.headers | headers)
     if status == 429:
-        words = "We had to rate limit you, you hit the quota of 1000 api requests per 5 minutes period."
-        return text_answer(429, words, headers)
+        return text_answer(429, _TOO_MANY, headers)
     return json_answer({"error": f"simulated {status}"}, headers, status)
 
 
@@ -181,16 +197,13 @@ def _packed(answer: Answer) -> Answer:
     return replace(answer.having(content_encoding="gzip", vary="Accept-Encoding"), body=(packed,))
 
 
-_QUOTA = {"api": 500, "resolvers": 3000, "pages": 100}  # requests of a window of 300 s, without a token
-
-
 def _bucket(route: Route) -> str:
     if route.kind in FILE_KINDS:
         return "resolvers"
     return "pages" if route.kind == "other" else "api"
 
 
-def _signed_off(request: Request, route: Route, answer: Answer) -> Answer:
+def _signed_off(request: Request, answer: Answer, quota: dict[str, str]) -> Answer:
     """With what the Hub puts on every answer."""
     if request.origin == "cdn":
         return answer
@@ -202,7 +215,5 @@ def _signed_off(request: Request, route: Route, answer: Answer) -> Answer:
         "Access-Control-Expose-Headers": EXPOSED,
     }
     if answer.status < 400:
-        bucket = _bucket(route)
-        headers["RateLimit"] = f'"{bucket}";r={_QUOTA[bucket] - number % _QUOTA[bucket]};t=23'
-        headers["RateLimit-Policy"] = f'"fixed window";"{bucket}";q={_QUOTA[bucket]};w=300'
+        headers |= quota
     return replace(answer, headers={**headers, **answer.headers})

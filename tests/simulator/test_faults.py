@@ -51,6 +51,21 @@ def info(site: Served) -> Got:
     return ask(f"{site.endpoint}/api/models/acme/tiny/revision/main")
 
 
+def test_a_fault_at_a_byte_meets_the_answer_that_brings_it(hub: HubSimulator, site: Served) -> None:
+    with hub.failing(cut_after=5, at=200_000, where="cdn") as armed:
+        assert weights(site, "bytes=0-199999").body == WHOLE[:200_000]
+        assert weights(site, "bytes=200001-").body == WHOLE[200_001:]
+        assert armed.strikes == 0
+        assert weights(site, "bytes=150000-").body == WHOLE[150_000:200_005]
+        assert weights(site).body == WHOLE[:200_005]
+    where = signed(site)
+    with hub.failing(status=503, at=200_000, times=1) as armed:
+        assert info(site).status == 200, "which is no file"
+        assert ask(where, headers={"Range": "bytes=0-199999"}).status == 206
+        assert ask(where, headers={"Range": "bytes=200000-200000"}).status == 503
+    assert armed.strikes == 1
+
+
 def test_a_cut_ends_the_connection_after_so_many_bytes(hub: HubSimulator, site: Served) -> None:
     with hub.failing(cut_after=70_000) as armed:
         got = weights(site)

@@ -23,6 +23,8 @@ from hfmirror.model import (
     commit_id,
     entry_path,
     is_commit,
+    path_of,
+    pattern_of,
     unholdable,
 )
 from tests.contracts.scene import COMMIT, TINY, entry
@@ -228,3 +230,37 @@ def test_the_reach_is_the_least_that_must_be_listed(
     include: tuple[str, ...], folders: tuple[str, ...], files: tuple[str, ...]
 ) -> None:
     assert Selection(include).reach() == Reach(folders, files)
+
+
+# -- patterns that are just paths -----------------------------------------------------------------
+
+
+@given(st.text(st.sampled_from("ab/[]*?!.-1"), min_size=1, max_size=12))
+@example("[1](2)'!*.txt")
+@example("[[]")
+def test_any_path_can_be_written_as_a_pattern_that_takes_it_alone(text: str) -> None:
+    try:
+        path = entry_path(text)
+    except UnsafePath:
+        return
+    pattern = pattern_of(path)
+    assert path_of(pattern) == path
+    assert Selection((pattern,)).reach() == Reach((), (path,))
+    others = {path.replace("*", "x"), path.replace("?", "x"), path.replace("[", ""), f"{path}x", f"x/{path}"} - {path}
+    assert Selection((pattern,)).takes(path)
+    assert not any(Selection((pattern,)).takes(other) for other in others)
+
+
+@pytest.mark.parametrize("pattern", ["*.json", "a?", "[ab].txt", "[!a]", "a/", "a/[[]/*", "[", "[*"])
+def test_what_may_take_several_is_no_path(pattern: str) -> None:
+    assert path_of(pattern) is None
+
+
+@pytest.mark.parametrize(("one", "two"), [("a", "A"), ("a", "a."), ("x/b ", "x/b"), ("é", "e\u0301"), ("d./f", "d/f")])
+def test_names_that_a_blind_disk_takes_for_one_are_told(one: str, two: str) -> None:
+    assert case_clash([one, "other", two]) is not None
+
+
+@pytest.mark.parametrize(("one", "two"), [("a.b", "ab"), ("..a", "a"), ("...", "other."), (" a", "a")])
+def test_names_that_every_disk_tells_apart_are_not(one: str, two: str) -> None:
+    assert case_clash([one, two]) is None

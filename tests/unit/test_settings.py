@@ -9,6 +9,7 @@ import pytest
 
 from hfmirror.errors import UsageError
 from hfmirror.settings import HUB, Settings, current
+from hfmirror.timetable import Timetable
 
 HOME = {"HFMIRROR_HOME": "/data/mirror"}
 
@@ -59,3 +60,12 @@ def test_what_makes_no_sense_is_refused_by_its_name(wrong: dict[str, str]) -> No
 def test_the_environment_is_read_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HFMIRROR_HOME", "/now")
     assert current().root == Path("/now")
+
+
+def test_a_rate_is_limited_by_the_variable_or_by_what_is_given() -> None:
+    limited = HOME | {"HFMIRROR_LIMIT_RATE": "2K"}
+    assert Settings.of(HOME).limit is None
+    assert Settings.of(limited).limit == Timetable.parse("2K", "")
+    assert Settings.of(limited, limit_rate="1M").limit == Timetable.parse("1M", "")
+    with pytest.raises(UsageError, match="--limit-rate"):
+        Settings.of(limited, limit_rate="")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from hfmirror.codec import pointer
@@ -17,9 +18,15 @@ if TYPE_CHECKING:
     from hfmirror.model import Manifest
 
 T = TypeVar("T")
+Security = Callable[[Entry], "Row | None"]  # the Hub's word about a file that somebody looked at
 
 _AFTER_SLASH = "0"  # the character after "/": all of a folder sorts between `folder/` and `folder0`
 _LONGEST_CURSOR = 32  # characters
+
+
+def unscanned(_: Entry) -> Row | None:
+    """Nothing is known of any file."""
+    return None
 
 
 def tree(
@@ -43,20 +50,39 @@ def within(manifest: Manifest, path: str, *, recursive: bool = False) -> list[En
     return sorted(found, key=_listed_path)
 
 
-def rows(manifest: Manifest, found: Iterable[Entry | str], *, expand: bool = False, date: str = "") -> list[Row]:
-    """The rows of files and folders; `expand` adds the commit, which has a `date` for the clients that read one."""
-    made = [_folder_row(manifest, one) if isinstance(one, str) else _file_row(one) for one in found]
-    if expand:
-        stamp = date_of(date)  # without one the official client cannot read the commit at all
-        last = {"id": manifest.commit, "title": "", "date": stamp} if stamp else None
-        for row in made:
+def rows(
+    manifest: Manifest,
+    found: Iterable[Entry | str],
+    *,
+    expand: bool = False,
+    date: str = "",
+    security: Security = unscanned,
+) -> list[Row]:
+    """The rows of files and folders.
+
+    `expand` adds the commit, which has a `date` for the clients that read one, and what `security` says of a file.
+    """
+    stamp = date_of(date) if expand else None  # without one the official client cannot read the commit at all
+    last = {"id": manifest.commit, "title": "", "date": stamp} if stamp else None
+    made: list[Row] = []
+    for one in found:
+        row = _folder_row(manifest, one) if isinstance(one, str) else _file_row(one)
+        if expand:
             row["lastCommit"] = last
-            if row["type"] == "file":
-                row["securityFileStatus"] = None
+            if not isinstance(one, str):
+                row["securityFileStatus"] = security(one)
+        made.append(row)
     return made
 
 
-def paths_info(manifest: Manifest, paths: Iterable[str], *, expand: bool = False, date: str = "") -> list[Row]:
+def paths_info(
+    manifest: Manifest,
+    paths: Iterable[str],
+    *,
+    expand: bool = False,
+    date: str = "",
+    security: Security = unscanned,
+) -> list[Row]:
     """The rows of some files and folders; what the commit does not hold is left out."""
     found: list[Entry | str] = []
     for path in dict.fromkeys(paths):
@@ -65,7 +91,7 @@ def paths_info(manifest: Manifest, paths: Iterable[str], *, expand: bool = False
             found.append(entry)
         elif path and _is_folder(manifest, path):
             found.append(path)
-    return rows(manifest, found, expand=expand, date=date)
+    return rows(manifest, found, expand=expand, date=date, security=security)
 
 
 def tree_size(manifest: Manifest, path: str) -> Row | None:

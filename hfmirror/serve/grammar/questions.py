@@ -87,6 +87,7 @@ class RepoInfo:
     revision: str | None = None  # None: the default branch
     blobs: bool = False  # whether sizes and digests of the files are wanted
     expand: tuple[str, ...] = ()  # the fields wanted; none: the usual ones
+    security: bool = False  # whether it is wanted what was found in its pickles
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,7 +217,9 @@ def _info(repo: RepoId, rest: list[str], query: str) -> Route:
     if revision is not None and not revisions.lawful(revision):
         return NoSuchRevision(repo, revision)
     asked = fields.of_query(query)
-    return RepoInfo(repo, revision, flag(asked, "blobs"), words(asked, "expand", "expand[]"))
+    expand = words(asked, "expand", "expand[]")
+    security = flag(asked, "securityStatus") or "securityRepoStatus" in expand
+    return RepoInfo(repo, revision, flag(asked, "blobs"), expand, security)
 
 
 def _tree(repo: RepoId, rest: list[str], query: str) -> Route:

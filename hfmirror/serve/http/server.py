@@ -58,6 +58,11 @@ class Server:
                 self._open_tls_door(listener, tls)
         return [listener.getsockname()[:2] for listener in listeners]
 
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody is being answered just now. May be asked in any thread."""
+        return all(wire.idle for wire in list(self._hall.wires))
+
     def _start(self) -> None:
         raise_descriptor_limit()
         self._pump.start()

@@ -497,6 +497,27 @@ def test_a_stick_pulled_out_half_way_says_so_and_goes_on(
     assert contents(target) == FILES
 
 
+@pytest.mark.parametrize("left", [0, 1, PART, len(WEIGHTS) - 1])
+def test_a_file_that_is_cut_short_while_it_is_read_costs_itself_only(
+    stick: Path, target: DiskStore, monkeypatch: pytest.MonkeyPatch, left: int
+) -> None:
+    from hfmirror.bundle.reading import Bundle
+
+    chunks = Bundle.chunks
+
+    def cut(self: Bundle, piece: Any, start: int = 0) -> Any:
+        if piece.size == len(WEIGHTS):
+            os.truncate(stick / piece.name, left)
+        return chunks(self, piece, start)
+
+    monkeypatch.setattr(Bundle, "chunks", cut)
+    (problem,) = take_in(stick, target).problems
+    assert isinstance(problem, DamagedBundle)
+    assert "too early" in str(problem)
+    assert {one.path for one in entries_of(FILES) if target.has(one.digest)} == FILES.keys() - {"model.safetensors"}
+    assert target.refs_of(TINY) == {}
+
+
 # -- who signed -----------------------------------------------------------------------------------
 
 

@@ -96,7 +96,7 @@ def test_what_cannot_be_read_just_now_is_not_thrown_out(mirror: Mirror, monkeypa
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patched:
-        patched.setattr("pathlib.Path.open", refuse)
+        patched.setattr("hfmirror.care.verify.FileIO", refuse)
         findings = list(mirror.verify())
     assert findings
     assert not any(finding.sound for finding in findings)

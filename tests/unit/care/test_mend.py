@@ -155,7 +155,7 @@ def test_a_wish_does_not_age(mirror: Mirror) -> None:
 
 def test_why_names_each_pin_and_path(mirror: Mirror) -> None:
     (reason,) = mirror.why(str(KEPT.digest))
-    assert reason.claims == (why.Claim(pin_of(LISTING), "kept.bin"),)
+    assert reason.claims == (why.Claim(pin_of(LISTING), "kept.bin", "a hub"),)
     assert (reason.size, reason.parts) == (4, False)
     assert mirror.why("kept.bin") == [reason]
     with pytest.raises(NotHere):

@@ -85,7 +85,7 @@ GETS: list[tuple[str, Route]] = [
     ("/api/datasets/squad", RepoInfo(SQUAD)),
     ("/api/spaces/acme/space", RepoInfo(SPACE)),
     ("/api/models/acme%2Ftiny", RepoInfo(TINY)),
-    ("/api/models/acme/tiny?blobs=True&securityStatus=true", RepoInfo(TINY, blobs=True)),
+    ("/api/models/acme/tiny?blobs=True&securityStatus=true", RepoInfo(TINY, blobs=True, security=True)),
     ("/api/models/acme/tiny?expand=sha&expand=tags&expand=sha", RepoInfo(TINY, expand=("sha", "tags"))),
     ("/api/models/acme/tiny?expand%5B%5D=likes", RepoInfo(TINY, expand=("likes",))),
     ("/api/models/acme/tiny?expand[]=likes", RepoInfo(TINY, expand=("likes",))),

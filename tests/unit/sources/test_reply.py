@@ -44,6 +44,8 @@ LIMITED = {"ratelimit": '"resolvers";r=0;t=23', "ratelimit-policy": '"fixed wind
         (403, {}, '{"error":"Access to this resource is disabled."}', errors.DisabledRepo),
         (403, {"x-error-message": "not for you"}, "", errors.AccessDenied),
         (404, {}, "", errors.ProtocolError),
+        (404, {"x-error-code": "MirrorMiss"}, "", errors.NotHere),
+        (404, {"x-error-code": "MirrorMiss", "retry-after": "2"}, "", errors.Unavailable),
         (429, LIMITED, "", errors.RateLimited),
         (429, EDGE, "<html>", errors.RateLimited),
         *[(status, {}, "", errors.Unavailable) for status in (408, 416, 500, 502, 503, 504)],

@@ -56,6 +56,18 @@ def test_a_writer_of_another_process_is_as_alive_as_that(tmp_path: Path) -> None
         assert locks.is_dead(owner, tmp_path)
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there a process tells how it is")
+def test_a_dead_process_that_nobody_has_buried_is_dead(tmp_path: Path) -> None:
+    """In many containers nobody does."""
+    words = [sys.executable, "-c", "from hfmirror.store import locks; print(locks.new_owner(), flush=True)"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        owner = process.stdout.readline().strip()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is still there
+        os.kill(process.pid, 0)
+        assert locks.is_dead(owner, tmp_path)
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only there a process tells when it began")
 def test_a_process_that_has_the_number_of_a_dead_one_is_another(tmp_path: Path) -> None:
     parent = os.getppid()

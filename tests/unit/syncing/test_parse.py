@@ -79,9 +79,11 @@ REFUSED = [
     ("patience = -1\n" + LEAST, "`patience` is no time", "90s"),
     ("patience = nan\n" + LEAST, "`patience` is no time", "90s"),
     ("connections = 129\n" + LEAST, "at most 128", "leave it out"),
-    ('limit_rate = "1MB"\n' + LEAST, "bandwidth limits are not there yet", "connections = 1"),
-    ('timetable = "22-06"\n' + LEAST, "timetables are not there yet", "cron"),
-    (LEAST + 'source = "http://lab-box"', "cannot name its sources", "HF_ENDPOINT"),
+    ('limit_rate = "1MB"\n' + LEAST, "a list sets no rate", "--limit-rate"),
+    ('timetable = "22-06"\n' + LEAST, "a list sets no hours", "cron"),
+    (LEAST + 'source = "http://lab-box"', "cannot say whom to ask", "HF_ENDPOINT"),
+    ("sources = [1]\n" + LEAST, "`sources` must be a text or a list", "sources ="),
+    (LEAST + 'sources = ["/media/stick"]', "unknown key 'sources'", "above the first"),
 ]
 
 
@@ -95,3 +97,11 @@ def test_what_makes_no_sense_is_refused_by_name(text: str, problem: str, advice:
 
 def test_no_key_is_both_known_and_not_there_yet() -> None:
     assert not set(NOT_YET) & {*TOP, *OF_A_REPO}
+
+
+def test_a_list_may_name_where_the_bytes_may_come_from_too() -> None:
+    assert parse('sources = ["http://lab-box", "/media/stick"]\n' + LEAST, "mirror.toml").sources == (
+        "http://lab-box",
+        "/media/stick",
+    )
+    assert parse(LEAST, "mirror.toml").sources == ()

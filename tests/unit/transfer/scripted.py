@@ -9,6 +9,7 @@ import pytest
 
 from hfmirror.model import Span
 from hfmirror.transfer.desk import Desk, Manner
+from hfmirror.transfer.lanes import open_lane
 from hfmirror.transfer.orders import FileOrder, WholeOrder
 from tests.contracts.scene import manifest
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from hfmirror.errors import MirrorError
-    from hfmirror.model import Entry
+    from hfmirror.model import Entry, Manifest
     from hfmirror.ports import Store
     from hfmirror.transfer.events import Event
+    from hfmirror.transfer.lanes import Lane
 
 AnyOrder = FileOrder | WholeOrder
 E = TypeVar("E")
@@ -36,46 +38,74 @@ class Clock:
 
 
 class Table:
-    """One desk and what it said."""
+    """One desk, its lanes, and what it said."""
 
-    def __init__(self, desk: Desk, clock: Clock, events: list[Event]) -> None:
-        self.desk, self.clock, self.events = desk, clock, events
+    def __init__(self, desk: Desk, lanes: list[Lane], clock: Clock, events: list[Event]) -> None:
+        self.desk, self.lanes, self.clock, self.events = desk, lanes, clock, events
+        self.lane = lanes[0]
 
-    def order(self) -> AnyOrder:
-        """The next order, which must be due now."""
-        order = self.desk.next(0.0)
+    def order(self, lane: int = 0) -> AnyOrder:
+        """The next order of a lane, which must be due now."""
+        order = self.lanes[lane].next(0.0)
         if order is None and not self.desk.closed:  # a seal may be under way in its own thread
             self.settle()
-            order = self.desk.next(0.0)
+            order = self.lanes[lane].next(0.0)
         assert isinstance(order, AnyOrder), "no order is due"
         return order
 
-    def none_due(self) -> bool:
-        """Whether there is nothing to fetch just now."""
-        return self.desk.next(0.0) is None
+    def none_due(self, lane: int = 0) -> bool:
+        """Whether there is nothing to fetch from that source just now."""
+        return self.lanes[lane].next(0.0) is None
 
     def settle(self) -> None:
         """Wait until no seal is under way."""
-        with self.desk._lock:
-            assert self.desk._lock.wait_for(lambda: self.desk._busy == 0, SOON_S), "a seal hangs"
+        with self.desk.lock:
+            assert self.desk.lock.wait_for(lambda: self.desk._busy == 0, SOON_S), "a seal hangs"
 
     def said(self, kind: type[E]) -> list[E]:
         """The events of one kind."""
         return [event for event in self.events if isinstance(event, kind)]
 
 
+class Named:
+    """A supplier of which only the name is asked."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @contextmanager
+    def open(self, manifest: Manifest, entry: Entry, span: Span) -> Iterator[list[bytes]]:
+        raise NotImplementedError
+        yield
+
+
+class Place(Named):
+    """The same, of this machine."""
+
+    def __init__(self, name: str, *paths: str) -> None:
+        super().__init__(name)
+        self.paths = paths
+
+    def holds(self, manifest: Manifest, entry: Entry) -> bool:
+        return entry.path in self.paths
+
+
+ALONE = (Named("the test"),)
+
+
 @contextmanager
-def table(store: Store, entries: Sequence[Entry], **manner: float) -> Iterator[Table]:
+def table(
+    store: Store, entries: Sequence[Entry], suppliers: Sequence[Named] = ALONE, **manner: float
+) -> Iterator[Table]:
     """A desk for these entries, whose clock stands still; closed at the end."""
     clock = Clock()
     events: list[Event] = []
     with store.batch() as batch:
         desk = Desk(manifest(entries), entries, store, batch, Manner(**manner), events.append)  # type: ignore[arg-type]
-        desk._patience.clock = clock
-        desk._patience.encourage()
-        desk.source = "the test"
+        desk.clock, desk.heard = clock, clock()
+        lanes = [open_lane(desk, supplier, entries) for supplier in suppliers]
         try:
-            yield Table(desk, clock, events)
+            yield Table(desk, lanes, clock, events)
         finally:
             desk.close()
 
@@ -100,10 +130,10 @@ def end(order: AnyOrder, error: MirrorError | None = None) -> None:
 def serve(at: Table, files: dict[str, bytes]) -> None:
     """Fill everything that is due, honestly."""
     for _ in range(10_000):
-        order = at.desk.next(0.0)
+        order = at.lane.next(0.0)
         if order is None:
             at.settle()
-            order = at.desk.next(0.0)
+            order = at.lane.next(0.0)
         if order is None:
             return
         assert isinstance(order, AnyOrder)

@@ -27,11 +27,13 @@ from hfmirror.errors import (
 from hfmirror.model import PART, Span
 from hfmirror.store.disk import DiskStore
 from hfmirror.store.partial import DiskIntake
-from hfmirror.transfer.desk import ELSEWHERE_S, FEW, LAPSES, MANY, PROBE, SPAN, Desk, Manner
+from hfmirror.transfer.desk import ELSEWHERE_S, Desk, Manner
 from hfmirror.transfer.events import Arrived, Elsewhere, Refused, Resumed, Sealed, Waiting
+from hfmirror.transfer.lanes import MANY, PROBE, SPAN, open_lane
 from hfmirror.transfer.orders import FileOrder, WholeOrder
+from hfmirror.transfer.reports import FEW, LAPSES
 from tests.contracts.scene import entry, manifest
-from tests.unit.transfer.scripted import end, fill, serve, table
+from tests.unit.transfer.scripted import ALONE, end, fill, serve, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +94,7 @@ def test_large_files_get_few_connections_and_small_ones_many(
     store: DiskStore, entries: list[Entry], expected: int
 ) -> None:
     with table(store, entries) as at:
-        assert at.desk.connections == expected
+        assert at.lane.connections == expected
 
 
 def test_no_more_is_in_flight_than_connections_are_allowed(store: DiskStore) -> None:
@@ -180,7 +182,7 @@ def test_patience_ends_and_says_what_was_kept(store: DiskStore) -> None:
     with table(store, [LARGE], patience_s=10.0) as at:
         end(fill(at.order(), BIG, stop=PART))
         for _ in range(50):
-            order = at.desk.next(0.0)
+            order = at.lane.next(0.0)
             if order is None:
                 at.clock.now += 1
                 continue
@@ -200,7 +202,7 @@ def test_a_server_that_asks_for_more_patience_than_there_is_is_not_waited_for(st
         end(at.order(), RateLimited("the test", 86_400.0))
         for _ in range(100):
             at.clock.now += 10
-            order = at.desk.next(0.0)
+            order = at.lane.next(0.0)
             if order is not None:
                 order.fail(RateLimited("the test", 86_400.0))
         assert at.desk.closed
@@ -410,7 +412,7 @@ def test_the_worst_of_several_failures_is_told(store: DiskStore) -> None:
     with table(store, [LARGE, SMALL]) as at:
         small = next(order for order in (at.order(), at.order()) if isinstance(order, WholeOrder))
         end(small, EntryNotFound("acme/tiny", "small.txt"))
-        at.desk._give_up(DiskFull("here", 1, 0))
+        at.desk.give_up(DiskFull("here", 1, 0))
     with pytest.raises(EntryNotFound):
         at.desk.raise_failures()
 
@@ -505,7 +507,7 @@ def test_who_waits_for_an_order_is_woken_by_the_end(store: DiskStore) -> None:
     with table(store, [LARGE], connections=1) as at:
         at.order()
         answers: list[object] = []
-        waiting = threading.Thread(target=lambda: answers.append(at.desk.next(3600.0)), daemon=True)
+        waiting = threading.Thread(target=lambda: answers.append(at.lane.next(3600.0)), daemon=True)
         waiting.start()
         at.desk.close()
         waiting.join(5)
@@ -529,13 +531,14 @@ def test_a_watcher_that_fails_at_a_seal_does_not_hold_up_the_end(
     monkeypatch.setattr(DiskIntake, "seal", seal_later)
     with store.batch() as batch:
         desk = Desk(manifest([LARGE]), [LARGE], store, batch, Manner(), watch)
+        lane = open_lane(desk, ALONE[0])
         for _ in range(2):
-            order = desk.next(1.0)
+            order = lane.next(1.0)
             assert isinstance(order, FileOrder)
             end(fill(order, BIG))
         closing = threading.Thread(target=desk.close, daemon=True)
         closing.start()
-        while not desk._lock._waiters:  # type: ignore[attr-defined]
+        while not desk.lock._waiters:  # type: ignore[attr-defined]
             closing.join(0.001)
         go_on.set()
         closing.join(5)

@@ -13,8 +13,9 @@ from hfmirror.errors import LinkExpired, RateLimited, StoreError, Unreachable
 from hfmirror.model import PART, Span
 from hfmirror.store.disk import DiskStore
 from hfmirror.store.partial import DiskIntake
-from hfmirror.transfer.desk import AHEAD, FEW, PROBE
+from hfmirror.transfer.lanes import AHEAD, PROBE
 from hfmirror.transfer.orders import FileOrder
+from hfmirror.transfer.reports import FEW
 from hfmirror.transfer.threads import ThreadEngine
 from tests.contracts.engine import Book, Wanted
 from tests.contracts.scene import entry, manifest
@@ -117,7 +118,7 @@ def last_two(at: Table) -> tuple[FileOrder, FileOrder]:
     slow = file_order(at)
     bring(slow, 70_000)
     at.clock.now += 40.0
-    for order in iter(lambda: at.desk.next(0.0), None):
+    for order in iter(lambda: at.lane.next(0.0), None):
         assert isinstance(order, FileOrder)
         if order.span.start < slow.span.stop:
             return slow, order
@@ -143,7 +144,7 @@ def test_bytes_beyond_what_was_given_away_are_not_taken_for_a_server_without_ran
     with table(store, [WIDE], connections=2) as at:
         slow, help_ = last_two(at)
         assert not bring(slow, PART)
-        assert at.desk._ranges
+        assert at.lane._ranges
         assert help_.wanted == [help_.span], "it was not taken over"
 
 
@@ -183,7 +184,7 @@ def test_nobody_is_helped_who_is_soon_done(store: DiskStore) -> None:
     with table(store, [WIDE], connections=2) as at:
         probed(at, 0.2)
         last = file_order(at)
-        for order in iter(lambda: at.desk.next(0.0), None):
+        for order in iter(lambda: at.lane.next(0.0), None):
             assert isinstance(order, FileOrder)
             end(fill(order, DATA))
         at.clock.now += 0.1
@@ -199,7 +200,7 @@ class Dial:
 
     def __init__(self, at: Table, number: int) -> None:
         self.number = number
-        at.desk._pace.connections = lambda least: self.number  # type: ignore[method-assign]
+        at.lane.pace.connections = lambda least: self.number  # type: ignore[method-assign]
 
 
 def test_a_rising_number_is_followed_at_once(store: DiskStore) -> None:
@@ -257,7 +258,7 @@ def test_nobody_is_let_go_because_the_proof_lags(store: DiskStore, monkeypatch: 
         probed(at, 0.2)
         slow, quick = file_order(at), file_order(at)
         monkeypatch.setattr(DiskIntake, "unproven", AHEAD + 1)
-        assert at.desk.connections == 1
+        assert at.lane.connections == 1
         at.clock.now += 20.0
         bring(quick, 1000)
         assert not slow.leaving
@@ -272,7 +273,7 @@ def test_nobody_is_let_go_when_the_number_was_given(store: DiskStore) -> None:
         at.clock.now += 20.0
         bring(quick, 1000)
         assert not slow.leaving
-        assert at.desk.connections == 2
+        assert at.lane.connections == 2
 
 
 @pytest.mark.parametrize("error", [RateLimited("the test", 1.0), CUT])
@@ -283,7 +284,7 @@ def test_a_source_that_refuses_some_is_asked_by_fewer(store: DiskStore, error: U
         at.clock.now += 0.1
         bring(one, 1000)
         end(other, error)
-        assert at.desk.connections == FEW // 2
+        assert at.lane.connections == FEW // 2
 
 
 @pytest.mark.parametrize("error", [LinkExpired("the test", "403")])
@@ -294,7 +295,7 @@ def test_a_refusal_with_another_reason_does_not_count(store: DiskStore, error: L
         at.clock.now += 0.1
         bring(one, 1000)
         end(other, error)
-        assert at.desk.connections == FEW
+        assert at.lane.connections == FEW
 
 
 def test_a_cable_that_is_out_does_not_count(store: DiskStore) -> None:
@@ -303,7 +304,7 @@ def test_a_cable_that_is_out_does_not_count(store: DiskStore) -> None:
         for order in [at.order(), at.order()]:
             end(order, CUT)
         for _ in range(5):
-            assert at.desk.connections == FEW
+            assert at.lane.connections == FEW
             at.clock.now += 40
             end(at.order(), CUT)
 

@@ -86,3 +86,9 @@ def test_patience_ends() -> None:
         patiently(ask, Patience(60.0, clock), silent, clock.sleep)
     assert clock.now >= 60.0
     assert (caught.value.source, caught.value.__cause__) == ("the hub", BROKEN)
+
+
+def test_to_be_asked_to_wait_by_many_answers_at_once_is_to_be_asked_once() -> None:
+    patience = Patience(1e9)
+    assert {patience.pause_after(RateLimited("the hub", 2.0)) for _ in range(16)} == {2.0}
+    assert patience.pause_after(BROKEN) <= FIRST_S

@@ -1,0 +1,1 @@
+"""What files would do when they are loaded."""
