@@ -140,12 +140,12 @@ class Lane(Reports):
         alone = self._ranges is False or not (self in download.opened or download.urgent)
         if alone and any(order.bringer is self for order in download.active):
             return None
-        if self._ranges is False and self._honoured_elsewhere(download.entry):
+        if self._ranges is False and self._honoured_elsewhere(download):
             return None
         if self._desk.is_for_one(download.entry):
             download.only = self
         if self._ranges is False:
-            wanted = list(download.unassigned)
+            wanted = sorted(download.unassigned)  # it passes by once, from its first byte on
             download.unassigned.clear()
             order = self._order(download, wanted).whole()
         else:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hfmirror.transfer.choice import Standing
     from hfmirror.transfer.desk import Desk
     from hfmirror.transfer.events import Event
-    from hfmirror.transfer.orders import AnyOrder
+    from hfmirror.transfer.orders import AnyOrder, Download
 
 FEW = 4  # connections to begin with for large files: best on a clean fast line
 NEWS_S = 0.5  # seconds by which a pause must be longer than was said already, to be said again
@@ -108,7 +108,7 @@ class Reports:
         with self._desk.lock:
             self._ranges = False
             download = order.download
-            if self._honoured_elsewhere(order.entry):
+            if self._honoured_elsewhere(download):
                 return []
             ahead = sorted(span for span in download.unassigned if span.start >= order.span.stop)
             for span in ahead:
@@ -266,10 +266,19 @@ class Reports:
     def _others(self) -> list[Reports]:
         return [lane for lane in self._desk.lanes if lane is not self]
 
-    def _honoured_elsewhere(self, entry: Entry) -> bool:
-        """Whether another source can send parts of this file, and will: a banned one leaves it to us if we are not."""
-        willing = (other for other in self._others if self.banned or not other.banned)
-        return any(other.ranged and other.serves(entry) for other in willing)
+    def _honoured_elsewhere(self, download: Download) -> bool:
+        """Whether another source can send parts of this file, and will: who is banned, or avoided, leaves it to us."""
+        if download.only is self:
+            return False
+        now, asked = self._desk.clock(), download.inquiry
+        return any(
+            other.ranged
+            and other.serves(download.entry)
+            and other.standing.lively(now)
+            and (self.banned or not other.banned)
+            and not (asked is not None and asked.avoids(other))
+            for other in self._others
+        )
 
     def _lightened(self, now: float) -> None:
         """Let go of orders that would take long, where fewer are worth having than there are: the lane knows."""
