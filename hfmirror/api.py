@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _CLIENTS = ("huggingface_hub", "transformers", "datasets", "diffusers", "sentence_transformers")
 
 
-def pull(
+def pull(  # noqa: PLR0913 - a choice a keyword, as on the command line
     repo: str,
     revision: str | None = None,
     *,
@@ -29,6 +29,8 @@ def pull(
     exclude: Sequence[str] = (),
     root: str | Path | None = None,
     patience_s: float | None = None,
+    sources: Sequence[str | Path] = (),
+    limit_rate: str | None = None,
     watch: Watcher | None = None,
 ) -> Path:
     """Bring a repo here, proven, and say where it is: `from_pretrained` takes the path as it is.
@@ -40,17 +42,22 @@ def pull(
         exclude: Patterns over whole paths; no file that matches one is brought.
         root: The store's folder; default: HFMIRROR_HOME, or the platform's folder for data.
         patience_s: Seconds without a single new byte until it gives up; default: 900.
+        sources: Addresses and folders that may have the bytes, too; default: HFMIRROR_FROM.
+        limit_rate: Bytes a second, as `2M` or `08:00 2M, 19:00 off`; default: HFMIRROR_LIMIT_RATE, or all.
         watch: Hears every event; default: a tqdm bar.
 
     Raises:
         MirrorError: With what happened and, in `hint()`, what to do next. What came is kept.
     """
     from hfmirror.model import Selection  # noqa: PLC0415 - `enable` does without the fetching side
-    from hfmirror.transfer.desk import Manner  # noqa: PLC0415 - as above
+    from hfmirror.timetable import Timetable  # noqa: PLC0415 - as above
+    from hfmirror.transfer.manner import Manner  # noqa: PLC0415 - as above
     from hfmirror.transfer.patience import PATIENCE_S  # noqa: PLC0415 - as above
 
     identity, wanted = parse(repo, revision)
-    mirror = _mirror(root)
+    limit = None if limit_rate is None else Timetable.parse(limit_rate, "limit_rate")
+    given = settings.current(Path(root) if root else None).with_limit(limit)
+    mirror = Mirror.open(given.with_sources([str(where) for where in sources], "sources:"))
     manner = Manner(patience_s=PATIENCE_S if patience_s is None else patience_s)
     selection = Selection(tuple(include), tuple(exclude))
     if watch is not None:

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from hfmirror.care.check import Check, Manner
-    from hfmirror.care.pace import Pace
+    from hfmirror.care.held import Held
     from hfmirror.care.proofs import Proofs
     from hfmirror.care.room import Eviction, Gauge
     from hfmirror.care.shelf import Shelved
+    from hfmirror.care.throttle import Throttle
     from hfmirror.care.verify import Finding
     from hfmirror.model import CommitId, Manifest, RepoId, Selection
     from hfmirror.store.disk import DiskStore
@@ -72,6 +73,12 @@ class Keeper:
 
         return shelf(self.store)
 
+    def held(self, repo: RepoId, revision: str = "main") -> Held:
+        """One commit, as a revision names it, file by file. Raises NotHere."""
+        from hfmirror.care.held import held  # noqa: PLC0415 - as above
+
+        return held(self.store, repo, revision)
+
     # -- sound --------------------------------------------------------------------------------
 
     def plan_check(self, repos: Sequence[RepoId] = (), manner: Manner | None = None) -> Check:
@@ -85,11 +92,11 @@ class Keeper:
 
     def verify(self, repos: Sequence[RepoId] = (), manner: Manner | None = None) -> Iterator[Finding]:
         """Plan a check, and carry it out."""
-        from hfmirror.care.pace import Pace  # noqa: PLC0415 - as above
+        from hfmirror.care.throttle import Throttle  # noqa: PLC0415 - as above
 
-        yield from self.check(self.plan_check(repos, manner), Pace(manner.rate if manner else None))
+        yield from self.check(self.plan_check(repos, manner), Throttle(manner.rate if manner else None))
 
-    def check(self, check: Check, pace: Pace) -> Generator[Finding, None, None]:
+    def check(self, check: Check, pace: Throttle) -> Generator[Finding, None, None]:
         """Hash again what was planned, set aside what is damaged, and note what is proven."""
         from hfmirror.care.verify import verify  # noqa: PLC0415 - as above
 

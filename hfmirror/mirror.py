@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from contextlib import closing, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hfmirror.care import sets
 from hfmirror.care.limits import Limits
-from hfmirror.errors import BadManifest, DamagedObject, EntryNotFound, MirrorError, NotHere
-from hfmirror.minder import Minder
-from hfmirror.model import HUB, Digest, Entry, Head, entry_path, is_commit
+from hfmirror.errors import BadManifest, DamagedObject, MirrorError
+from hfmirror.inspector import Inspector
+from hfmirror.login import token_of_the_hub
+from hfmirror.model import Digest, Entry, Head, is_commit
 from hfmirror.store.disk import DiskStore
 from hfmirror.transfer.plan import Plan, missing
-from hfmirror.view import local
+from hfmirror.view import local, places
 from hfmirror.view.hfcache import HubCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from hfmirror.adopt.bring import Wish as Adoption
     from hfmirror.adopt.report import Reader, Report
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from hfmirror.bundle import Plan as Parcel
     from hfmirror.care.mend import Mending, Repair
     from hfmirror.doctor.findings import Finding as Ill
-    from hfmirror.model import CommitId, Pin, RepoId, Selection
+    from hfmirror.model import RepoId, Selection
     from hfmirror.queueing import Queue
     from hfmirror.serving import Listener, Service, Serving
     from hfmirror.settings import Settings
@@ -38,36 +37,13 @@ if TYPE_CHECKING:
     from hfmirror.sources.hub import HubSource
     from hfmirror.store.moving import Moved
     from hfmirror.transfer.budget import Budget
-    from hfmirror.transfer.desk import Manner
     from hfmirror.transfer.events import Watcher
+    from hfmirror.transfer.manner import Manner
     from hfmirror.transfer.pull import Pull
     from hfmirror.view.relink import Relinked
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """One commit that was asked for, and how much of it is here."""
-
-    repo: RepoId
-    commit: CommitId
-    names: tuple[str, ...]  # the revisions that lead to it
-    entries: tuple[Entry, ...]  # wanted
-    here: frozenset[Entry]
-    about: dict[str, Any]  # the Hub's own description
-    origin: str  # whose word the listing is: the Hub's, a client's cache's, or our own
-
-    @property
-    def size(self) -> int:
-        """Bytes here."""
-        return sum(entry.size for entry in self.here)
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything that was asked for is here."""
-        return len(self.here) == len(self.entries)
-
-
-class Mirror(Minder):
+class Mirror(Inspector):
     """A store, its view, and the Hub it is filled from."""
 
     @classmethod
@@ -120,7 +96,7 @@ class Mirror(Minder):
 
         window = None if self.budget is None else self.budget.window
         with closing(Http(self.settings.stall_s, window)) as http:
-            others = tuple(suppliers.others(http, self.settings, _token_of_the_hub()))
+            others = tuple(suppliers.others(http, self.settings, token_of_the_hub()))
             yield Pull(self._hub(http), self.store, replace(manner, budget=self.budget), watch, others)
 
     @cached_property
@@ -136,7 +112,7 @@ class Mirror(Minder):
     def _hub(self, http: Http) -> HubSource:
         from hfmirror import suppliers  # noqa: PLC0415 - as above
 
-        return suppliers.hub(http, self.settings, self.settings.endpoint, _token_of_the_hub())
+        return suppliers.hub(http, self.settings, self.settings.endpoint, token_of_the_hub())
 
     def put(self, plan: Plan, folder: Path) -> Path:
         """Give the user files of their own: the plan's, in `folder`, under their own names."""
@@ -183,7 +159,7 @@ class Mirror(Minder):
 
         try:
             serving = replace(serving, budget=self.budget)
-            service = Service(self.store, self.settings, _token_of_the_hub(), serving, listener)
+            service = Service(self.store, self.settings, token_of_the_hub(), serving, listener)
             with self._proving(service, serving.verify_every_s, listener):
                 service.run()
         finally:
@@ -205,7 +181,7 @@ class Mirror(Minder):
         listener = Quiet(trouble)
         try:
             with beside(
-                Service(self.store, self.settings, _token_of_the_hub(), Serving(budget=self.budget), listener), listener
+                Service(self.store, self.settings, token_of_the_hub(), Serving(budget=self.budget), listener), listener
             ) as address:
                 yield address
         finally:
@@ -241,39 +217,7 @@ class Mirror(Minder):
 
     def path(self, repo: RepoId, revision: str = "main", file: str | None = None) -> Path:
         """Where a commit, or one file of it, lies in the view. Raises NotHere, EntryNotFound."""
-        commit = self.store.commit(repo, revision)
-        snapshot = self.view.snapshot(repo, commit)
-        if file is None and snapshot.is_dir():
-            return snapshot
-        if file is not None and (snapshot / entry_path(file)).exists():
-            return snapshot / file
-        if file is not None and self.store.manifest(repo, commit).denies(file):
-            raise EntryNotFound(repo, file)
-        raise NotHere(repo if file is None else f"{file} of {repo}")
-
-    def shelf(self) -> Iterator[Held]:
-        """Every commit that was asked for, and how much of it is here."""
-        by_commit: dict[tuple[RepoId, CommitId], list[Pin]] = {}
-        for pin in self.store.pins():
-            by_commit.setdefault((pin.repo, pin.commit), []).append(pin)
-        for (repo, commit), pins in by_commit.items():
-            yield self._held(repo, commit, pins)
-
-    def held(self, repo: RepoId, revision: str = "main") -> Held:
-        """One commit, as a revision names it. Raises NotHere."""
-        commit = self.store.commit(repo, revision)
-        pins = [pin for pin in self.store.pins_of(repo) if pin.commit == commit]
-        if not pins:
-            raise NotHere(f"{repo}@{revision}")
-        return self._held(repo, commit, pins)
-
-    def _held(self, repo: RepoId, commit: CommitId, pins: list[Pin]) -> Held:
-        entries = {entry for pin in pins for entry in sets.selected(self.store, pin)}
-        here = frozenset(entry for entry in entries if self.store.has(entry.digest))
-        names = sorted(name for name, target in self.store.refs_of(repo).items() if target == commit)
-        listing = next(filter(None, (sets.listing(self.store, pin) for pin in pins)), None)
-        origin = HUB if listing is None else listing.origin
-        return Held(repo, commit, tuple(names), tuple(sorted(entries)), here, self.store.about(repo, commit), origin)
+        return places.find(self.store, repo, revision, file)
 
     # -- care: what needs the Hub; the rest is the keeper's -----------------------------------
 
@@ -299,7 +243,7 @@ class Mirror(Minder):
     def _mend(self, mending: Mending, manner: Manner, watch: Watcher) -> None:
         lacking = missing(mending.entries, self.store)
         if lacking and mending.local:
-            advice = f"the Hub does not have {mending.pin.repo}: import its files again"
+            advice = mending.advice(self.store.about(mending.pin.repo, mending.pin.commit))
             raise DamagedObject(len(lacking), len(mending.entries), advice)
         if lacking:
             head = Head(mending.pin.commit, authority=self.store.name)  # nobody is asked what the name stands for
@@ -319,7 +263,7 @@ class Mirror(Minder):
         if quick:
             return
         with closing(Http(min(self.settings.stall_s, STEP_S))) as http:
-            yield from examine_network(Asker(self.settings, http, _token_of_the_hub(), environment, rated))
+            yield from examine_network(Asker(self.settings, http, token_of_the_hub(), environment, rated))
 
     # -- elsewhere ----------------------------------------------------------------------------
 
@@ -379,31 +323,3 @@ class Mirror(Minder):
         from hfmirror import bundle  # noqa: PLC0415 - as above
 
         return bundle.state_bytes(self.store.objects())
-
-
-def _token_of_the_hub() -> Callable[[], str | None]:
-    """Whoever is logged in with the Hub's own tools; looked up once, when first needed."""
-    found: list[str | None] = []
-
-    def token() -> str | None:
-        if not found:
-            found.append(_look_up_token())
-        return found[0]
-
-    return token
-
-
-def _look_up_token() -> str | None:
-    """What the official client would send. It is imported, for 50 ms and for good, only if it may know one."""
-    if os.environ.get("HF_HUB_DISABLE_IMPLICIT_TOKEN", "").upper() in {"1", "ON", "YES", "TRUE"}:
-        return None
-    told = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN")
-    if told and told.strip():
-        return told.strip()
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
-    place = Path(os.environ.get("HF_TOKEN_PATH") or Path(home, "token")).expanduser()
-    if not place.exists() and "google.colab" not in sys.modules:
-        return None
-    from huggingface_hub import get_token  # noqa: PLC0415 - see above
-
-    return get_token()

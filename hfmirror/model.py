@@ -6,7 +6,6 @@ The terms are the Hub's: a *repo* has *revisions* (what people type), a revision
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass, field
 from enum import Enum
@@ -101,9 +100,9 @@ def hex_length(algorithm: Algorithm) -> int:
 
 def new_hasher(algorithm: Algorithm, size: int) -> Hasher:
     """A fresh running hash for a content of `size` bytes."""
-    if algorithm is Algorithm.SHA256:
-        return hashlib.sha256()
-    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    from hashlib import sha1, sha256  # noqa: PLC0415 - 3 ms, and scripts that only ask for a path hash nothing
+
+    return sha256() if algorithm is Algorithm.SHA256 else sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
 def byte_count(value: object) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -55,6 +56,7 @@ class Serving:
     strict: bool = False
     needs_token: bool = False
     prefix: str = ""
+    origin: str = ""  # where clients find it, if a proxy stands before it
     clients: int = 2000
     fills: int = 64
     prefetch: frozenset[Kind] = frozenset()  # repos of which kinds are fetched ahead of a client that wants all
@@ -127,15 +129,17 @@ class Service:
         self._wary = Wary(self._guard, lambda entry: self._store.path(entry.digest), work)
         self._library = Library(door, names, self._store, flights, prefetch, self._wary, strict=self._serving.strict)
         catalogue = Catalogue(door, names, access, self._store, work, prefetch, self._wary)
-        rules = Rules(self._serving.prefix, needs_token=self._serving.needs_token)
+        rules = Rules(self._serving.prefix, self._serving.origin, needs_token=self._serving.needs_token)
         hub = Hub(door, access, self._library, catalogue, rules)
         self._front = Server(hub, Limits(clients=self._serving.clients), self._listener.done, self._fault)
         return self._front
 
     def _listening(self, addresses: Sequence[str]) -> None:
-        if not self._serving.offline and is_own(self._endpoint, addresses):
+        named = f"{self._serving.origin}{self._serving.prefix}" if self._serving.origin else None
+        if not self._serving.offline and (is_own(self._endpoint, addresses) or self._endpoint.rstrip("/") == named):
             raise UsageError("this mirror is its own upstream", "set HF_ENDPOINT or --upstream to the Hub behind it")
-        upstream = "asking nobody" if self._serving.offline else f"upstream {self._endpoint}{self._limit()}"
+        named = re.sub("//[^/@]*@", "//", self._endpoint)  # a password in it is for nobody's log
+        upstream = "asking nobody" if self._serving.offline else f"upstream {named}{self._limit()}"
         self._listener.listening(addresses, self._store.root, upstream)
 
     def _limit(self) -> str:

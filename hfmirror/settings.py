@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 HUB = "https://huggingface.co"
 STALL_S = 20.0  # the official client waits ten
+LONGEST_S = 1e9  # what sockets can wait
 VIEW = "hub"  # the view's folder under the root
 ENGINES = ("auto", "requests", "curl")
 PICKLES = ("warn", "refuse", "off")
@@ -48,9 +49,9 @@ class Settings:
         if engine not in ENGINES:
             raise UsageError(f"HFMIRROR_ENGINE={engine} names no engine", f"choose one of {', '.join(ENGINES)}")
         endpoint = environment.get("HF_ENDPOINT") or HUB
-        if not re.match(r"https?://[^/?#]", endpoint):
+        if not is_address(endpoint):
             raise UsageError(f"HF_ENDPOINT={endpoint} is no address", f"write it like {HUB}")
-        place = (root or default_root(environment)).expanduser().absolute()
+        place = at_home(root or default_root(environment)).absolute()
         limit = _limit(environment, limit_rate)
         pickles = _policy(environment.get("HFMIRROR_PICKLES") or "warn", "HFMIRROR_PICKLES")
         quota, min_free = (_size(environment, name) for name in (QUOTA, MIN_FREE))
@@ -58,15 +59,19 @@ class Settings:
         sources = tuple((environment.get(FROM) or "").split())
         return cls(place, endpoint.rstrip("/"), engine, stall_s, limit, pickles, quota, min_free or 0, sources)
 
-    def with_sources(self, sources: Iterable[str] | None) -> Settings:
+    def with_sources(self, sources: Iterable[str] | None, name: str = "--from") -> Settings:
         """The same with other places to ask for bytes, if any are given. Raises UsageError for what is no place."""
         for where in sources or ():
-            if not is_address(where) and not Path(where).expanduser().is_dir():
+            if not is_address(where) and not os.path.isdir(at_home(Path(where))):  # noqa: PTH112 - it never raises
                 raise UsageError(
-                    f"--from {where}: there is no such folder",
+                    f"{name} {where}: there is no such folder",
                     "give an address (https://…), a bundle, another hfmirror's folder, or one with the repo's files",
                 )
         return replace(self, sources=tuple(sources)) if sources else self
+
+    def with_limit(self, limit: Timetable | None) -> Settings:
+        """The same with another limit to the rate, if one is given."""
+        return self if limit is None else replace(self, limit=limit)
 
     def with_pickles(self, policy: str | None) -> Settings:
         """The same under another policy about pickles, if one is given. Raises UsageError."""
@@ -79,7 +84,20 @@ class Settings:
 
 def is_address(where: str) -> bool:
     """Whether a place to ask for bytes is asked over the network."""
-    return re.match(r"https?://[^/?#]", where) is not None
+    found = _ADDRESS.match(where)
+    return found is not None and int(found[1] or 0) < 2**16
+
+
+# A host by its name or number, and a port: who asks at anything else only ever fails, each time he tries.
+_ADDRESS = re.compile(r"https?://(?:[^/?#@]*@)?(?:\[[0-9A-Fa-f:.]+\]|[^/?#@:\[\]\s]+)(?::([0-9]{0,5}))?(?=[/?#]|\Z)")
+
+
+def at_home(path: Path) -> Path:
+    """The path, with `~` for what it stands for; unchanged when there is no such user."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def _policy(told: str, where: str) -> str:
@@ -91,9 +109,12 @@ def _policy(told: str, where: str) -> str:
 def _stall_s(environment: Mapping[str, str]) -> float:
     told = environment.get("HF_HUB_DOWNLOAD_TIMEOUT") or STALL_S
     try:
-        return max(float(told), 0.1)
+        seconds = max(float(told), 0.1)
     except ValueError:
-        raise UsageError(f"HF_HUB_DOWNLOAD_TIMEOUT={told} is no number of seconds", "write it like 20") from None
+        seconds = float("inf")
+    if not seconds < LONGEST_S:
+        raise UsageError(f"HF_HUB_DOWNLOAD_TIMEOUT={told} is no number of seconds", "write it like 20")
+    return seconds
 
 
 def _limit(environment: Mapping[str, str], told: str | None) -> Timetable | None:

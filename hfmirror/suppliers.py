@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hfmirror.errors import UsageError
-from hfmirror.settings import is_address
+from hfmirror.settings import at_home, is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -53,7 +53,7 @@ def place(folder: Path) -> Supplier:
     from hfmirror.bundle import supply  # noqa: PLC0415 - for those who name one
     from hfmirror.sources.folder import FolderSource  # noqa: PLC0415 - as above
 
-    folder = folder.expanduser().absolute()
+    folder = at_home(folder).absolute()
     return supply.BundleSource(folder) if supply.is_one(folder) else FolderSource(folder)
 
 

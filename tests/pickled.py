@@ -57,10 +57,10 @@ def torch_legacy(data: bytes) -> bytes:
     return b"".join([*before, data, pickle.dumps([], 2), b"\x07raw numbers, no pickle" * 100])
 
 
-def zipped(files: dict[str, bytes]) -> bytes:
+def zipped(files: dict[str, bytes], *, compressed: bool = False) -> bytes:
     """A zip file."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED) as archive:
         for name, data in files.items():
             archive.writestr(name, data)
     return out.getvalue()

@@ -13,7 +13,7 @@ from hfmirror.adopt.report import Reading
 from hfmirror.errors import BadManifest, NotHere
 from hfmirror.model import Algorithm, Digest, Entry
 from hfmirror.store.adopting import Adopter, Linking, digests_of
-from hfmirror.transfer.desk import WHOLE
+from hfmirror.transfer.manner import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,7 +13,7 @@ from hfmirror.adopt.halves import owner, plain_name
 from hfmirror.adopt.report import Began, Mark, Reading, Report, Took
 from hfmirror.errors import DigestMismatch, StoreLocked
 from hfmirror.store.adopting import COPY, Linking, Offered, Unfit, opened
-from hfmirror.transfer.desk import WHOLE
+from hfmirror.transfer.manner import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

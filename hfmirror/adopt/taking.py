@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from hfmirror.adopt import filling
 from hfmirror.model import Digest
 from hfmirror.store.adopting import COPY, Adopter, Linking, Taken, digests_of, read_whole
-from hfmirror.transfer.desk import WHOLE
+from hfmirror.transfer.manner import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

@@ -16,7 +16,7 @@ from hfmirror.bundle.reading import ANYBODY, Brought, Bundle, Trust
 from hfmirror.errors import DamagedBundle, DigestMismatch, MirrorError, NotHere, UnsafePath, UsageError
 from hfmirror.model import Algorithm, is_commit, unholdable
 from hfmirror.store import files
-from hfmirror.store.disk import HEARSAY, TIME
+from hfmirror.store.records import HEARSAY, TIME
 from hfmirror.transfer.events import Arrived, Sealed, silent
 from hfmirror.transfer.plan import refuse_clashes
 

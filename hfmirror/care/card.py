@@ -104,4 +104,5 @@ def _licence(fields: Mapping[str, Any]) -> str:
 
 
 def _words(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value or "")
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value or "")
+    return "".join(char if char.isprintable() else "?" for char in text)  # for a terminal: strangers have written it

@@ -46,16 +46,16 @@ def plan_check(store: HasParts, digests: Iterable[Digest], about: str, record: R
     since = float("inf")  # what was proven then or later is not read again
     resumed = False
     if manner.older_than_s is not None:
-        since = now - manner.older_than_s
+        since = time.time() - manner.older_than_s  # not whole seconds: 0s means everything
     elif manner.share is None:
         earlier = record.begun.get(about, 0)
-        resumed = now - earlier < RESUMED_S
+        resumed = 0 <= now - earlier < RESUMED_S
         begun = earlier if resumed else now
         since = begun if resumed else since
     due, skipped = [], 0
     for digest in digests:
         came = came_at(store, digest) if manner.older_than_s is not None else 0.0
-        if record.when(digest, came) >= since:
+        if since <= record.when(digest, came) <= time.time():  # a time to come was noted while the clock was wrong
             skipped += 1
         else:
             due.append(digest)

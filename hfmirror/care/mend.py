@@ -9,7 +9,7 @@ from hfmirror.care.sets import listing
 from hfmirror.model import LOCAL
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterable
+    from collections.abc import Collection, Container, Iterable, Mapping
 
     from hfmirror.care.verify import Finding
     from hfmirror.model import Digest, Entry, Manifest, Pin, RepoId
@@ -28,6 +28,14 @@ class Mending:
     def local(self) -> bool:
         """Whether the Hub has never heard of this repo."""
         return self.manifest.origin == LOCAL
+
+    def advice(self, about: Mapping[str, object]) -> str:
+        """How to get back what the Hub never had; `about` is the description of the commit."""
+        repo, original = self.pin.repo, about.get("convertedFrom")
+        if original is None:
+            return f"the Hub does not have {repo}: import its files again"
+        command = f"hfmirror convert {repo}@{original} --revision {self.pin.revision}"
+        return f"the Hub does not have it: make it again with: {command}"
 
 
 @dataclass(frozen=True, slots=True)

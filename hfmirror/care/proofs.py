@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from io import StringIO
-from typing import TYPE_CHECKING, TextIO
+from io import BytesIO
+from typing import IO, TYPE_CHECKING
 
 from hfmirror.errors import BadManifest, StoreError
 from hfmirror.model import Algorithm, hex_length
@@ -60,21 +60,24 @@ class Proofs:
     def noting(self, about: str, begun: int | None) -> Iterator[Callable[[Digest], object]]:
         """Note each object that is proven, now. `begun`: when a check `about` that began; it ends with the block."""
         with self._opened() as out:
-            out.write(HEAD + "\n" if out.tell() == 0 else "\n")  # an empty line ends one that was torn
-            if begun is not None:
-                out.write(f"begin {begun} {about}\n")
-            yield lambda digest: out.write(f"{int(time.time())} {digest}\n")
-            if begun is not None:
-                out.write(f"end {about}\n")
 
-    def _opened(self) -> TextIO:
-        """The file, to append to; where it cannot be written, one that is forgotten: what is proven is so anyway."""
+            def note(line: str) -> None:
+                with suppress(OSError):  # on a full disk; what is proven is so anyway
+                    out.write(f"{line}\n".encode())
+
+            note(HEAD if out.tell() == 0 else "")  # an empty line ends one that was torn
+            if begun is not None:
+                note(f"begin {begun} {about}")
+            yield lambda digest: note(f"{int(time.time())} {digest}")
+            if begun is not None:
+                note(f"end {about}")
+
+    def _opened(self) -> IO[bytes]:
+        """The file, to append to; where it cannot be written, one that is forgotten."""
         try:
-            return self._path.open(
-                "a", 1, encoding="utf-8", newline="\n"
-            )  # each line as it comes, for a kill may follow
+            return self._path.open("ab", 0)  # each line as it comes, for a kill may follow
         except OSError:
-            return StringIO()
+            return BytesIO()
 
     def tidy(self, held: Container[str]) -> None:
         """Write it anew, one line for each object that is still here."""

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from hfmirror.care.check import Manner
-from hfmirror.care.pace import Pace
+from hfmirror.care.throttle import Throttle
 from hfmirror.errors import MirrorError
 from hfmirror.timetable import Timetable
 
@@ -28,7 +28,7 @@ class Prover(Protocol):
     """The part of a keeper that rounds need."""
 
     def plan_check(self, repos: Sequence[RepoId], manner: Manner) -> Check: ...
-    def check(self, check: Check, pace: Pace) -> Generator[Finding, None, None]: ...
+    def check(self, check: Check, pace: Throttle) -> Generator[Finding, None, None]: ...
 
 
 class Rounds:
@@ -39,7 +39,7 @@ class Rounds:
         self._prover, self._every_s, self._quiet, self._tell = prover, every_s, quiet, tell
         self._busy_at = time.monotonic()
         self._ending = threading.Event()
-        self._pace = Pace(RATE, self._idle)
+        self._pace = Throttle(RATE, self._idle)
         self._thread = threading.Thread(target=self._run, name="hfmirror-rounds", daemon=True)
 
     def __enter__(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
-from hfmirror.care.pace import Pace, Stopped
+from hfmirror.care.throttle import Stopped, Throttle
 from hfmirror.model import PART, PartDigests, part_of
 from hfmirror.store import files
 
@@ -56,7 +56,7 @@ class Look:
 Findings = SimpleQueue["Finding | BaseException | None"]
 
 
-def verify(store: HasParts, looks: Iterable[Look], pace: Pace) -> Iterator[Finding]:
+def verify(store: HasParts, looks: Iterable[Look], pace: Throttle) -> Iterator[Finding]:
     """Read and hash what of these is here, with a few threads; findings come as they are made."""
     findings: Findings = SimpleQueue()
     coming = _Turns(looks)
@@ -84,7 +84,7 @@ class _Turns:
             return next(self._looks, None)
 
 
-def _work(store: HasParts, coming: _Turns, pace: Pace, findings: Findings) -> None:
+def _work(store: HasParts, coming: _Turns, pace: Throttle, findings: Findings) -> None:
     try:
         while (todo := coming.next()) is not None:
             found = _looked(store, todo, pace)
@@ -111,7 +111,7 @@ def _gathered(findings: Findings, working: int) -> Iterator[Finding]:
             yield found
 
 
-def _looked(store: HasParts, todo: Look, pace: Pace) -> Finding | None:
+def _looked(store: HasParts, todo: Look, pace: Throttle) -> Finding | None:
     path = store.path(todo.digest)
     if path is None:
         return None
@@ -125,7 +125,7 @@ def _looked(store: HasParts, todo: Look, pace: Pace) -> Finding | None:
         return None  # gc was here
 
 
-def _parts_right(path: Path, known: PartDigests, indexes: tuple[int, ...], pace: Pace) -> bool:
+def _parts_right(path: Path, known: PartDigests, indexes: tuple[int, ...], pace: Throttle) -> bool:
     """Whether these parts are what they were. No proof when they are not: the whole is to be looked at."""
     try:
         if path.stat().st_size != known.size:
@@ -144,12 +144,12 @@ def _parts_right(path: Path, known: PartDigests, indexes: tuple[int, ...], pace:
     return True
 
 
-def look(digest: Digest, path: Path, known: PartDigests | None, pace: Pace | None = None) -> Finding:
+def look(digest: Digest, path: Path, known: PartDigests | None, pace: Throttle | None = None) -> Finding:
     """Read one file that ought to be an object; `known` is what its parts were when it was proven.
 
     Raises FileNotFoundError, Stopped.
     """
-    pace, size = pace or Pace(), path.stat().st_size
+    pace, size = pace or Throttle(), path.stat().st_size
     hasher = digest.hasher(size)
     parts: PartDigests | None = None
     try:
@@ -169,7 +169,7 @@ def look(digest: Digest, path: Path, known: PartDigests | None, pace: Pace | Non
         return Finding(digest, size, "", error.strerror or str(error))
 
 
-def _parts(path: Path, size: int, pace: Pace, also: Callable[[memoryview], object] = lambda _: None) -> PartDigests:
+def _parts(path: Path, size: int, pace: Throttle, also: Callable[[memoryview], object] = lambda _: None) -> PartDigests:
     """The digests of a file's parts; each part is shown to `also` as well."""
     sums = []
     for block in _blocks(path, PART, pace):
@@ -178,7 +178,7 @@ def _parts(path: Path, size: int, pace: Pace, also: Callable[[memoryview], objec
     return PartDigests(size, tuple(sums))
 
 
-def _blocks(path: Path, most: int, pace: Pace) -> Iterator[memoryview]:
+def _blocks(path: Path, most: int, pace: Throttle) -> Iterator[memoryview]:
     """A file in blocks, each good until the next."""
     buffer = memoryview(bytearray(most))
     with FileIO(files.open_quietly(path)) as stream:

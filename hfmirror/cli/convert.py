@@ -33,9 +33,10 @@ def command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Make safetensors of a repo's checkpoints (.bin, .pt), as a revision of your own beside the original.
+    """Make safetensors of a repo's old checkpoints (.bin, .pt).
 
-    Nothing of a checkpoint is run: one that needs more than weights is refused.
+    They become a revision of your own beside the original. Nothing of a checkpoint is run: one that needs more
+    than weights is refused.
 
     Example: hfmirror convert google-bert/bert-base-chinese
     """

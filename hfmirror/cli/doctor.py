@@ -27,7 +27,7 @@ def command(
     root: Root = None,
     as_json: Json = False,
 ) -> int:
-    """Find out what is wrong with the disk, the settings and the network, and say what to do.
+    """Find what is wrong with the disk, the settings or the network.
 
     Example: hfmirror doctor --rate --repo google-bert/bert-base-chinese
     """

@@ -20,7 +20,7 @@ def command(
     as_json: Json = False,
     quiet: Quiet = False,  # noqa: ARG001 - as with path
 ) -> int:
-    """Print the settings that make every Hub client load from here, offline.
+    """Print the variables that make programs load from here, offline.
 
     Example: eval "$(hfmirror env)"
     """

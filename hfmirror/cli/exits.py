@@ -50,8 +50,13 @@ def tell(error: MirrorError, *, as_json: bool) -> None:
         print(json.dumps(document, ensure_ascii=False))  # noqa: T201 - the command's answer
 
 
+# Names and messages come from strangers, and what a terminal obeys is not theirs to say.
+OBEYED = {code: "?" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
 def say(sentence: str) -> None:
     """One line for people, on stderr."""
+    sentence = sentence.translate(OBEYED)
     print(f"hfmirror: {sentence}" if not sentence.startswith(" ") else sentence, file=sys.stderr)  # noqa: T201 - as above
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,10 +17,6 @@ if TYPE_CHECKING:
     from hfmirror.bundle import Exported, SecretKey
     from hfmirror.bundle import Plan as Parcel
     from hfmirror.mirror import Mirror
-
-_UNITS = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "T": 1000**4}
-_BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT]i?|)B?", re.IGNORECASE)
 
 
 def command(
@@ -44,9 +39,10 @@ def command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Copy repos that are here into a folder that travels: a bundle, which `hfmirror import` takes in.
+    """Pack repos into a bundle: a folder to carry, as on a USB stick.
 
-    Run it again after any interruption: it goes on. The folder holds a verify.py that needs Python alone.
+    `hfmirror import` takes it in elsewhere. Run it again after any interruption: it goes on. The folder holds a
+    verify.py that needs Python alone.
 
     Example: hfmirror export google-bert/bert-base-chinese bundle --since their.state
     """
@@ -101,6 +97,7 @@ def _export(wanted: Wanted, root: Path | None, *, as_json: bool, quiet: bool) ->
 def _plan(wanted: Wanted, mirror: Mirror) -> Parcel:
     from hfmirror.bundle import Wish
     from hfmirror.model import Selection
+    from hfmirror.settings import parse_size
     from hfmirror.words import parse
 
     if len(wanted.words) < 2:
@@ -109,18 +106,8 @@ def _plan(wanted: Wanted, mirror: Mirror) -> Parcel:
         )
     *texts, folder = wanted.words
     wishes = [Wish(*parse(text, wanted.revision), Selection(*wanted.patterns)) for text in texts]
-    most = None if wanted.split_size is None else parse_size(wanted.split_size)
+    most = None if wanted.split_size is None else parse_size(wanted.split_size, "--split-size")
     return mirror.plan_export(Path(folder), wishes, wanted.since, most)
-
-
-def parse_size(text: str) -> int:
-    """Bytes, from words like `4GB`, `700M`, `1.5 GiB`. Raises UsageError."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise UsageError(f"{text!r} is no size", "write it like 4GB or 700MB")
-    number, unit = match.groups()
-    factor = _BINARY[unit.capitalize()] if len(unit) == 2 else _UNITS[unit.upper()]
-    return int(float(number) * factor)
 
 
 def _signer(path: Path | None) -> SecretKey | None:

@@ -43,7 +43,7 @@ def command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Remove the objects that no pulled repo wants any more.
+    """Give back the space of files that no repo wants any more.
 
     If the store still takes too much then (--to, --min-free), what only clients of `serve` asked for goes as well,
     longest unused first, and never what was pulled or pinned.

@@ -59,10 +59,10 @@ def command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Take in files you have: found by content, whatever they are called, and proven like a pull.
+    """Take in files that you have already, whatever they are called.
 
-    Your files stay as they are. Takes folders of downloads, Hub caches, clones, zip and tar files, and what
-    other tools left half finished.
+    They are known by their content and proven like a pull. Your files stay as they are. Takes folders of
+    downloads, Hub caches, clones, zip and tar files, and what other tools left half finished.
 
     Example: hfmirror import ~/Downloads --repo google-bert/bert-base-chinese
     """

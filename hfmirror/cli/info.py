@@ -14,8 +14,8 @@ from hfmirror.errors import human
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hfmirror.care.held import Held
     from hfmirror.care.shelf import Shelved
-    from hfmirror.mirror import Held
     from hfmirror.store.scans import Scan
 
 
@@ -25,7 +25,7 @@ ORIGINS = {"local": "your own, not the Hub's", "cache": "as a client's cache say
 def command(
     repo: RepoName, revision: Revision = None, root: Root = None, as_json: Json = False, quiet: Quiet = False
 ) -> int:
-    """Show one repo: its commit, its licence, and which of its files are here.
+    """Show one repo: its commit, its licence, which files are here.
 
     Example: hfmirror info google-bert/bert-base-chinese
     """

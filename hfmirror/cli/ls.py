@@ -22,7 +22,9 @@ HEADS = ("REPO", "REVISION", "COMMIT", "FILES", "SIZE", "UNIQUE", "LAST USE", "L
 
 
 def command(root: Root = None, as_json: Json = False, quiet: Quiet = False) -> int:
-    """List the repos that are wanted: how complete each is, and what it takes that no other does.
+    """List the repos here: how complete, how large, when last used.
+
+    UNIQUE is what of it no other repo wants: what would be freed if it went.
 
     Example: hfmirror ls --json
     """

@@ -12,7 +12,9 @@ def _placed(wheres: list[str] | None) -> list[str] | None:
     """Folders by their whole names: a pull may wait, and be done from elsewhere."""
     if not wheres:
         return None
-    return [where if "://" in where else str(Path(where).expanduser().absolute()) for where in wheres]
+    from hfmirror.settings import at_home
+
+    return [where if "://" in where else str(at_home(Path(where)).absolute()) for where in wheres]
 
 
 RepoName = Annotated[
@@ -41,6 +43,8 @@ Pickles = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-Root = Annotated[Path | None, typer.Option("--root", help="The store's folder; default: HFMIRROR_HOME.")]
+Root = Annotated[
+    Path | None, typer.Option("--root", help="The store's folder; default: HFMIRROR_HOME, else your user data folder.")
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, words for people on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and what was asked for.")]

@@ -24,7 +24,7 @@ def pin(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Want what is here of a repo, so that `gc` spares it. Fetches nothing, and asks nobody.
+    """Keep what is here of a repo: `gc` spares it. Nothing is fetched.
 
     Example: hfmirror pin google-bert/bert-base-chinese --include '*.json'
     """
@@ -60,7 +60,7 @@ def _pin(named: tuple[str, str | None], selection: Selection, root: Path | None,
 def unpin(
     repo: RepoName, revision: Revision = None, root: Root = None, as_json: Json = False, quiet: Quiet = False
 ) -> int:
-    """Want a repo, or one commit of it, no more. It stays and loads until `gc` takes it.
+    """Let `gc` take a repo, or one commit of it. It loads until then.
 
     Example: hfmirror unpin google-bert/bert-base-chinese
     """

@@ -20,13 +20,16 @@ if TYPE_CHECKING:
     from hfmirror.model import RepoId, Selection
     from hfmirror.queue.job import Value
     from hfmirror.settings import Settings
-    from hfmirror.transfer.desk import Manner
+    from hfmirror.transfer.manner import Manner
     from hfmirror.transfer.plan import Plan
 
 
 def command(
     context: typer.Context,
-    repos: Annotated[list[str] | None, typer.Argument(metavar="REPO...", help="What to bring here.")] = None,
+    repos: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="REPO...", help="owner/name, datasets/owner/name, name@revision, or a page."),
+    ] = None,
     revision: Revision = None,
     include: Include = None,
     exclude: Exclude = None,
@@ -39,7 +42,7 @@ def command(
     limit_rate: LimitRate = None,
     pickles: Pickles = None,
     print_urls: Annotated[
-        bool, typer.Option("--print-urls", help="Fetch nothing: list what lacks, for a browser, and `import` later.")
+        bool, typer.Option("--print-urls", help="Fetch nothing: list what is lacking, to fetch by hand and `import`.")
     ] = False,
     background: Annotated[
         bool, typer.Option("--background", help="Come back at once: a worker fetches it, one job after the other.")
@@ -52,14 +55,14 @@ def command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Bring repos here: resumed, proven byte by byte, ready to load offline.
+    """Download repos: resumed, proven byte by byte, ready for offline.
 
     Run it again after any interruption: what has come is kept.
 
     Example: hfmirror pull google-bert/bert-base-chinese --include '*.safetensors' --include '*.json'
     """
     from hfmirror.model import Selection
-    from hfmirror.transfer.desk import Manner
+    from hfmirror.transfer.manner import Manner
 
     wish = Wish(
         repos or [],

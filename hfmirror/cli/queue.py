@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     from hfmirror.queueing import Queue
 
 Which = Annotated[str, typer.Argument(metavar="[JOB]", help="The job's number, or all.")]
+DIGITS = 18  # of a job's number, at most
 # Options of `pull` that a job does not carry: what it is about has fields of its own, the rest is the worker's.
 _OWN = {"repos", "revision", "include", "exclude", "background", "priority", "root", "as_json", "quiet"}
 
 
 def pause(which: Which = "all", root: Root = None, as_json: Json = False, quiet: Quiet = False) -> int:
-    """Let pulls in the background rest. What came is kept.
+    """Pause pulls in the background. What came is kept.
 
     Example: hfmirror pause 3
     """
@@ -56,7 +57,9 @@ def resume(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Let pulls in the background go on, now: also those that have failed, and after a restart of the machine.
+    """Let pulls in the background go on, now.
+
+    Also those that have failed, and those that waited when the machine was restarted.
 
     Example: hfmirror resume all
     """
@@ -82,7 +85,7 @@ def cancel(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Forget pulls in the background. What came of them stays, until `hfmirror rm` and `gc`.
+    """Cancel pulls in the background. What came of them stays, until `hfmirror rm` and `gc`.
 
     Example: hfmirror cancel 3
     """
@@ -137,10 +140,12 @@ def options_of(context: typer.Context) -> dict[str, Value]:
 
 
 def _plain(value: object) -> Value:
+    from hfmirror.settings import at_home
+
     if isinstance(value, list | tuple):
         return [str(_plain(each)) for each in value]
     if isinstance(value, Path):
-        return str(value.expanduser().absolute())
+        return str(at_home(value).absolute())
     return value if isinstance(value, str | int | float) else str(value)
 
 
@@ -226,7 +231,7 @@ def _tell(rows: Sequence[Mapping[str, Any]], *, as_json: bool, quiet: bool) -> N
     for row in [] if quiet else rows:
         say(f"job {row['job']}: {_title(row)} is {row['state']}" + (f": {row['why']}" if row["why"] else ""))
     if not (rows or quiet):
-        say("there is no such job")
+        say("there is no such job: no pull waits in the background")
 
 
 # -- which are meant ------------------------------------------------------------------------------
@@ -246,7 +251,7 @@ def _chosen(queue: Queue, which: str) -> list[Standing]:
 
 
 def _number(word: str) -> int:
-    if not (word.isascii() and word.isdigit()):
+    if not (word.isascii() and word.isdigit() and len(word) <= DIGITS):
         raise UsageError(f"{word!r} is no job", "give its number, as `hfmirror status` shows it, or all")
     return int(word)
 

@@ -32,7 +32,7 @@ def command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Mend what `verify` set aside: fetch only the damaged parts, and keep the rest.
+    """Mend what `verify` set aside: only damaged parts are fetched.
 
     Example: hfmirror repair --dry-run
     """
@@ -60,7 +60,7 @@ def _repair(texts: list[str], settings: Settings, patience: float, report: Repor
 def mend(mirror: Mirror, repos: list[RepoId], patience: float, report: Report, *, dry: bool = False) -> int:
     """Repair what there is to repair, and report it; the exit code."""
     from hfmirror.errors import first_by_table
-    from hfmirror.transfer.desk import Manner
+    from hfmirror.transfer.manner import Manner
 
     repair = mirror.plan_repair(repos)
     report.plan(repair, [mirror.damage(digest) for digest in repair.entries if not mirror.store.has(digest)], dry=dry)

@@ -26,10 +26,11 @@ def command(
     ] = False,
     root: Root = None,
 ) -> int:
-    """Run a command with every Hub client pointed at what is held here, and the Hub itself out of reach.
+    """Run a program that loads from here, and asks no network.
 
-    With --through the clients ask a private mirror, which fetches what is missing, resumed and
-    proven, into the store; their own copies become links to the store's when the command has ended.
+    Every Hub client in it is pointed at what is held here, and the Hub itself is out of reach. With --through
+    the clients ask a private mirror, which fetches what is missing, resumed and proven, into the store; their
+    own copies become links to the store's when the command has ended.
 
     Example: hfmirror run -- python chat.py
     """

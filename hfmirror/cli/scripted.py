@@ -16,11 +16,13 @@ def path(
     repo: str | None, file: str | None, revision: str | None, root: str | Path | None, *, as_json: bool = False
 ) -> None:
     """Print where a repo, a file of it, or the view lies. Raises UsageError, NotHere, EntryNotFound."""
-    from hfmirror.mirror import Mirror
+    from hfmirror.store.records import Records
+    from hfmirror.view import places
     from hfmirror.words import parse
 
-    mirror = Mirror.open(settings.current(Path(root) if root else None))
-    found = mirror.view.folder if repo is None else mirror.path(*parse(repo, revision), file)
+    records = Records(settings.current(Path(root) if root else None).root)
+    records.check()
+    found = records.layout.hub if repo is None else places.find(records, *parse(repo, revision), file)
     print(json.dumps({"path": str(found)}, ensure_ascii=False) if as_json else found)  # noqa: T201 - the command's answer
 
 

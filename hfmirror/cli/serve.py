@@ -34,13 +34,18 @@ def command(
     host: Annotated[str | None, typer.Option(help="Address to listen on; default: this machine only.")] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = PORT,
     lan: Annotated[bool, typer.Option("--lan", help="Listen for the whole network.")] = False,
-    upstream: Annotated[str | None, typer.Option(help="The Hub behind; default: HF_ENDPOINT or the Hub.")] = None,
+    upstream: Annotated[
+        str | None, typer.Option(help="The Hub to fetch from; default: HF_ENDPOINT, else huggingface.co.")
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Ask nobody: serve what is here.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Give out no byte of a file before all are proven.")] = False,
     require_token: Annotated[
         bool, typer.Option("--require-token", help="Serve nobody without a token of `hfmirror token add`.")
     ] = False,
     prefix: Annotated[str, typer.Option(help="Path under which clients see this mirror, like /hf.")] = "",
+    url: Annotated[
+        str | None, typer.Option(help="Address that clients use, behind a proxy: https://mirror.lab.", metavar="URL")
+    ] = None,
     prefetch: Annotated[
         Prefetch, typer.Option(help="Fetch the rest of a repo ahead of a client that has begun to take all of it.")
     ] = "none",
@@ -59,7 +64,7 @@ def command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Serve what is here to the network, as the Hub would, and fetch what is missing.
+    """Be a Hub for the network: give what is here, fetch what is not.
 
     Clients need one setting: HF_ENDPOINT=http://this-machine:8090
 
@@ -70,6 +75,7 @@ def command(
         from hfmirror import settings
         from hfmirror.serving import Serving
 
+        origin, path = _seen(url, _prefix(prefix))
         serving = Serving(
             hosts=_hosts(host, lan=lan),
             port=port,
@@ -78,14 +84,17 @@ def command(
             offline=offline,
             strict=strict,
             needs_token=require_token,
-            prefix=_prefix(prefix),
+            prefix=path,
+            origin=origin,
             prefetch=_kinds(prefetch),
             clients=max_clients,
             fills=max_fills,
             stop_within_s=stop_within,
             verify_every_s=None if verify_every is None else measures.seconds(verify_every, "--verify-every"),
         )
-        return _serve(serving, settings.current(root, limit_rate), Log(log_json, as_json=as_json, quiet=quiet))
+        log = Log(log_json, as_json=as_json, quiet=quiet)
+        log.url = f"{origin}{path}" if origin else ""
+        return _serve(serving, settings.current(root, limit_rate), log)
 
     return guarded(work, as_json=as_json)
 
@@ -118,6 +127,21 @@ def _prefix(text: str) -> str:
     return f"/{path}" if path else ""
 
 
+def _seen(url: str | None, prefix: str) -> tuple[str, str]:
+    """Where clients find the mirror: scheme and host, and the path, which a proxy leaves as it came."""
+    import re
+
+    found = re.fullmatch(r"(https?://[A-Za-z0-9._:\[\]-]+)(/[^?#]*)?", url or "")
+    if url is not None and found is None:
+        raise UsageError(f"--url {url} is no address", "write it like https://mirror.lab")
+    if found is None:
+        return "", prefix
+    path = _prefix(found[2] or "")
+    if path and prefix and path != prefix:
+        raise UsageError(f"--url {url} does not end with --prefix {prefix}", "give one of the two, or the same path")
+    return found[1], path or prefix
+
+
 def _kinds(prefetch: Prefetch) -> frozenset[Kind]:
     from hfmirror.model import Kind
 
@@ -125,9 +149,9 @@ def _kinds(prefetch: Prefetch) -> frozenset[Kind]:
 
 
 def _upstream(text: str | None) -> str | None:
-    import re
+    from hfmirror.settings import is_address
 
-    if text is not None and not re.match(r"https?://[^/?#]", text):
+    if text is not None and not is_address(text):
         raise UsageError(f"--upstream {text} is no address", "write it like https://huggingface.co")
     return text
 
@@ -154,6 +178,7 @@ class Log:
         self._path, self._as_json, self._quiet = file, as_json, quiet
         self._file: TextIO | None = None
         self.limit: Limit | None = None  # to what comes from upstream
+        self.url = ""  # what clients are told to use; empty: the address it listens on
 
     def __enter__(self) -> Log:
         if self._path is not None:
@@ -173,10 +198,10 @@ class Log:
             document: dict[str, object] = {"event": "serving", "addresses": list(addresses)}
             if self.limit is not None:
                 document["limit"] = {"rate": self.limit.rate, "until": self.limit.until or None}
-            print(json.dumps(document), flush=True)  # noqa: T201 - the answer
+            print(json.dumps(document | ({"url": self.url} if self.url else {})), flush=True)  # noqa: T201 - the answer
         if not self._quiet:
             say(f"serving {store} at {', '.join(addresses)} ({upstream})")
-            say(f"  clients need HF_ENDPOINT={_seen_from_outside(addresses[0])}")
+            say(f"  clients need HF_ENDPOINT={self.url or _seen_from_outside(addresses[0])}")
 
     def trouble(self, sentence: str) -> None:
         """Something a person should know."""

@@ -21,7 +21,9 @@ def command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Compare what ought to be here with what is.
+    """Show what is here, what is lacking, and what waits.
+
+    Pulls in the background and downloads that were broken off are listed below the sizes.
 
     Example: hfmirror status
     """

@@ -34,9 +34,10 @@ def move(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Move the store to another folder: at once on the same disk, else as a copy that is proven file by file.
+    """Move the store to another folder or disk.
 
-    Nothing is removed before all of it is proven at the new place. Run it again after any interruption: it goes on.
+    At once on the same disk, else as a copy that is proven file by file. Nothing is removed before all of it is
+    proven at the new place. Run it again after any interruption: it goes on.
 
     Example: hfmirror store move /data/hfmirror
     """

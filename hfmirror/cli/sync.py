@@ -44,9 +44,10 @@ def command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Keep a list of repos current: ask about all, say what will be done, do it, and write down the commits.
+    """Keep a list of repos (mirror.toml) current.
 
-    Run it by cron, or with --watch. A repo that fails does not stop the others.
+    It asks about all of them, says what it will do, does it, and writes the exact commits into mirror.lock. Run
+    it by cron, or with --watch. A repo that fails does not stop the others.
 
     Example: hfmirror sync mirror.toml --dry-run
     """
@@ -112,7 +113,10 @@ class Order:
         from hfmirror.syncing.round import Exact, Following
 
         wanted = read_list(self.file)
-        mirror = Mirror.open(settings.current(self.root, self.limit_rate).with_sources(wanted.sources))
+        given = settings.current(self.root, self.limit_rate).with_sources(
+            wanted.sources, f"{self.file.name}: `sources`:"
+        )
+        mirror = Mirror.open(given if self.limit_rate is not None else given.with_limit(wanted.limit))
         record = Record(beside(self.file))
         this: Round = (Exact if self.locked else Following)(mirror, wanted, record)
         if self.dry_run:
@@ -227,7 +231,7 @@ def read_list(file: Path) -> SyncList:
     except UnicodeDecodeError:
         raise UsageError(f"{file} is not UTF-8", "save it as UTF-8 in your editor") from None
     except OSError as error:
-        advice = "write one, as docs/how-to/keep-a-list.md shows, or name another file"
+        advice = 'begin one with the lines: [[repo]] and name = "owner/name"; or name another file'
         raise UsageError(f"cannot read {file}: {error.strerror}", advice) from None
     return parse(text, file.name)
 

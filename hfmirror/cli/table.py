@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from hfmirror.cli.exits import OBEYED
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 def show(heads: Sequence[str], rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> None:
     """Print rows under heads; the columns numbered in `right` are aligned to the right."""
+    rows = [tuple(cell.translate(OBEYED).replace("\n", " ") for cell in row) for row in rows]
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table

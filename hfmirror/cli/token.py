@@ -52,7 +52,10 @@ def add(
 
 @app.command("list")
 def list_(root: Root = None, as_json: Json = False) -> int:
-    """Show whose tokens there are, and what they open."""
+    """Show whose tokens there are, and what they open.
+
+    Example: hfmirror token list
+    """
 
     def work() -> int:
         grants = _ledger(root).grants()
@@ -71,7 +74,10 @@ def list_(root: Root = None, as_json: Json = False) -> int:
 
 @app.command("revoke")
 def revoke(name: Name, root: Root = None, as_json: Json = False) -> int:
-    """Make a token worthless, at once."""
+    """Make a token worthless, at once.
+
+    Example: hfmirror token revoke ward-3
+    """
 
     def work() -> int:
         _ledger(root).revoke(name)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hfmirror.cli import pickles
 from hfmirror.cli.exits import guarded, say
 from hfmirror.cli.options import Json, Quiet, Root
 from hfmirror.cli.repair import Report, mend, where
@@ -41,9 +40,10 @@ def command(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> int:
-    """Read everything again and prove it; damaged objects are set aside, and the next pull fetches them anew.
+    """Read everything again and prove it.
 
-    Broken off, it goes on where it stopped when it is run again.
+    Damaged files are set aside, and the next pull, or `repair`, fetches what is wrong with them. Broken off, it
+    goes on where it stopped when it is run again.
 
     Example: hfmirror verify --sample 5%
     """
@@ -100,13 +100,14 @@ def _verify(words: Words, root: Path | None, report: Report, *, mending: bool) -
 
 def _checked(mirror: Mirror, repos: list[RepoId], manner: Manner, report: Report) -> tuple[int, list[Finding]]:
     """Check, and report it; how many objects, and which are damaged."""
-    from hfmirror.care.pace import Pace
+    from hfmirror.care.throttle import Throttle
+    from hfmirror.safety.guard import told
 
     check = mirror.plan_check(repos, manner)
     report.skipped(check)
     checked = size = 0
     damaged = []
-    findings = mirror.check(check, Pace(manner.rate))
+    findings = mirror.check(check, Throttle(manner.rate))
     with closing(findings):  # Ctrl-C ends its threads, and what was proven so far is noted
         for finding in findings:
             checked, size = checked + 1, size + (finding.size if finding.read is None else finding.read)
@@ -115,7 +116,7 @@ def _checked(mirror: Mirror, repos: list[RepoId], manner: Manner, report: Report
                 say(_verdict(finding))
     report.verified(checked, size, damaged)
     for entry, scan in mirror.guard.news:
-        say(f"{entry.path} ({entry.digest}) {pickles.told(scan)}")
+        say(f"{entry.path} ({entry.digest}) {told(scan)}")
     return checked, damaged
 
 

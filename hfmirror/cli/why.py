@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hfmirror.cli.exits import guarded
+from hfmirror.cli.exits import OBEYED, guarded
 from hfmirror.cli.options import Json, Root
 from hfmirror.errors import human
 
@@ -25,7 +25,9 @@ def command(
     root: Root = None,
     as_json: Json = False,
 ) -> int:
-    """Say why something is here: which repos want it, on whose word, when it came, and when it was last proven.
+    """Say why a file is here: who wants it, and when it was proven.
+
+    Also on whose word its digest stands, and when it came.
 
     Example: hfmirror why config.json
     """
@@ -41,7 +43,7 @@ def _why(thing: str, root: Path | None, *, as_json: bool) -> None:
         print(json.dumps([_row(reason) for reason in reasons], ensure_ascii=False))  # noqa: T201 - the answer
         return
     for reason in reasons:
-        print("\n".join(_lines(reason)))  # noqa: T201 - the command's answer
+        print("\n".join(_lines(reason)).translate(OBEYED))  # noqa: T201 - the command's answer
 
 
 def _row(reason: Reason) -> dict[str, Any]:

@@ -110,15 +110,15 @@ def job_of(text: str, number: int, where: str) -> Job:
             parse_revision(document["revision"]),
             Selection(_texts(document["include"]), _texts(document["exclude"])),
             {_option(name): _value(value) for name, value in document["options"].items()},
-            {name: str(value) for name, value in document["settings"].items() if name in SETTINGS},
-            str(document["folder"]),
+            {name: _word(value) for name, value in document["settings"].items() if name in SETTINGS},
+            _word(document["folder"]),
         )
         made = Job(number, order, str(document["ticket"]), int(document["priority"]), str(document["created"]))
         more = {name: value for name, value in document.items() if name not in _KNOWN}
         return replace(made, paused=document["paused"] is True, more=more)
     except StoreTooNew:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, MirrorError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, MirrorError) as error:
         why = error.why if isinstance(error, BadManifest) else f"lacks or garbles {error}"
         raise StoreError(where, f"is no job: it {why}; `hfmirror cancel {number}` removes it") from None
 
@@ -137,7 +137,16 @@ def _repo(text: str) -> RepoId:
 def _texts(rows: object) -> tuple[str, ...]:
     if not isinstance(rows, list):
         raise ValueError(f"the patterns {rows!r}")
-    return tuple(map(str, rows))
+    return tuple(map(_word, rows))
+
+
+def _word(value: object) -> str:
+    """What can be told to a process."""
+    text = str(value)
+    text.encode("utf-8", "surrogateescape")  # UnicodeEncodeError, a ValueError, for half a character
+    if "\0" in text:
+        raise ValueError(f"the text {text!r}")
+    return text
 
 
 def _option(name: str) -> str:
@@ -148,8 +157,10 @@ def _option(name: str) -> str:
 
 def _value(value: object) -> Value:
     if isinstance(value, list):
-        return [str(each) for each in value]
-    if isinstance(value, str | int | float):  # a bool is an int
+        return [_word(each) for each in value]
+    if isinstance(value, str):
+        return _word(value)
+    if isinstance(value, int | float):  # a bool is an int
         return value
     raise ValueError(f"the value {value!r}")
 
@@ -186,7 +197,7 @@ def report_of(text: str, where: str) -> Report:
             worker=str(document["worker"]),
             size=byte_count(document["size"]),
             here=byte_count(document["here"]),
-            rate=float(document["rate"]),
+            rate=byte_count(round(document["rate"])),
             why=str(document["why"]),
             failures=int(document["failures"]),
             again_at=since_1970(document["again_at"]) if "again_at" in document else 0.0,
@@ -195,7 +206,7 @@ def report_of(text: str, where: str) -> Report:
             hint=str(document["hint"]),
             at=since_1970(document["at"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BadManifest(where, f"lacks or garbles {error}") from None
 
 

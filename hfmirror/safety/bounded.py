@@ -8,12 +8,13 @@ value as a name gets the name `unknown`, which the scanner takes for the worst.
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from typing import IO
 
 LONG = 1024  # bytes of a value from which on it is stepped over: no name is so long
 MOST_STEPS = 2**21  # reads; about a million opcodes: a checkpoint of 25 000 tensors has as many
 MOST_KEPT = 2**25  # bytes of values that are really read, of one pickle
-MOST_UNPACKED = 2**30  # bytes of a compressed stream that are gone through
+MOST_UNPACKED = 2**30  # bytes of compressed streams that are gone through
 _SHORT = 16  # bytes; numbers, lengths: read even when no more is kept
 
 
@@ -33,13 +34,22 @@ class StandIn(bytes):
         return self.claimed
 
 
+@dataclass(slots=True)
+class Spent:
+    """What looking at one content has cost so far, however many pickles are in it."""
+
+    steps: int = 0
+    unpacked: int = 0  # bytes
+
+
 class Bounded:
     """One pickle stream, with a limit. After the limit it seems to end, and `exceeded` says so."""
 
-    def __init__(self, stream: IO[bytes], size: int, *, unpacked: bool = False) -> None:
+    def __init__(self, stream: IO[bytes], size: int, spent: Spent | None = None, *, unpacked: bool = False) -> None:
         """`size` is what the stream holds, in bytes; `unpacked` if going on in it costs work."""
         self._stream, self._size, self._unpacked = stream, size, unpacked
-        self._steps = self._kept = 0
+        self._spent = spent or Spent()
+        self._kept = 0
         self.exceeded = ""
 
     def read(self, size: int = -1) -> bytes:
@@ -53,8 +63,7 @@ class Bounded:
         at = self._stream.tell()
         if at + size > self._size:
             return b""  # it ends too early for such a value
-        if self._unpacked and at + size > MOST_UNPACKED:
-            self.exceeded = f"more than {MOST_UNPACKED} bytes in a compressed file"
+        if self._unpacks_too_much(size):
             return b""
         self._stream.seek(size, io.SEEK_CUR)
         return StandIn.of(size)
@@ -72,6 +81,8 @@ class Bounded:
         """Step over the rest of a line: in the oldest protocol, text and numbers of any length are lines."""
         while not self._over():
             rest = self._stream.readline(2**16)
+            if self._unpacks_too_much(len(rest)):
+                break
             if rest.endswith(b"\n"):
                 return b"'unknown'\n"
             if not rest:
@@ -82,9 +93,16 @@ class Bounded:
         self._kept += len(data)
         return data
 
+    def _unpacks_too_much(self, size: int) -> bool:
+        if self._unpacked:
+            self._spent.unpacked += size
+            if self._spent.unpacked > MOST_UNPACKED:
+                self.exceeded = f"more than {MOST_UNPACKED} bytes in a compressed file"
+        return bool(self.exceeded)
+
     def _over(self) -> bool:
-        self._steps += 1
-        if self._steps > MOST_STEPS:
+        self._spent.steps += 1
+        if self._spent.steps > MOST_STEPS:
             self.exceeded = f"more than {MOST_STEPS} steps"
         return bool(self.exceeded)
 

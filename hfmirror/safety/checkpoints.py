@@ -139,7 +139,7 @@ def shards_of(index: Index, text: str) -> list[str]:
     try:
         names = json.loads(text)["weight_map"].values()
         return sorted({f"{folder}{slash}{name}" for name in names})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadManifest(index.source.path, f"is no index of a checkpoint ({error})") from None
 
 

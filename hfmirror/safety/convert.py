@@ -6,8 +6,9 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,14 +208,24 @@ def _answers(python: str, work: Sequence[Mapping[str, str]]) -> Iterator[dict[st
     with process:
         try:
             assert process.stdin is not None and process.stdout is not None  # noqa: S101 - asked for above
-            process.stdin.write(json.dumps({"work": list(work)}).encode())
-            process.stdin.close()
-            lines = iter(process.stdout)
-            _check(json.loads(next(lines, b"{}")), python)
-            for line in lines:
-                yield json.loads(line)
+            with suppress(BrokenPipeError):  # it did not even listen: it will have nothing to say, either
+                process.stdin.write(json.dumps({"work": list(work)}).encode())
+            with suppress(BrokenPipeError):  # what was not written yet
+                process.stdin.close()
+            lines = map(_answer, process.stdout)
+            _check(next(lines, {}), python)
+            yield from takewhile(bool, lines)
         finally:
             process.kill()
+
+
+def _answer(line: bytes) -> dict[str, Any]:
+    """One line of the process; nothing for what is none of ours."""
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _check(first: Mapping[str, Any], python: str) -> None:

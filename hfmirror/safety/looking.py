@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import logging
 import lzma
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from hfmirror.safety import names
-from hfmirror.safety.bounded import MOST_UNPACKED, Bounded
+from hfmirror.safety.bounded import MOST_UNPACKED, Bounded, Spent
 from hfmirror.store.scans import DANGEROUS, SAFE, SUSPICIOUS, UNREADABLE, Import, Scan
 
 if TYPE_CHECKING:
@@ -25,11 +27,13 @@ if TYPE_CHECKING:
 RULES = 1  # of this module: raised when it learns to see more, so that all is looked at anew
 DEEPEST = 3  # archives in archives
 MOST_PEEKED = 4096  # members of an archive of which the beginning is looked at; of more, only those named like pickles
+MOST_INNER = 2**26  # bytes of an archive in something compressed: going to and fro in it means to unpack it each time
+MOST_LISTED = 2**26  # bytes of an archive's list of members, which the reader keeps in ten times as many
 MOST_KEPT = 50  # names that are remembered of one content
 LONGEST = 200  # characters of a name
 
 _UNPACK: dict[bytes, Callable[[IO[bytes]], Any]] = {
-    names.GZIP: lambda stream: gzip.GzipFile(fileobj=stream),
+    names.GZIP: lambda stream: gzip.GzipFile(fileobj=stream, mode="rb"),  # else it asks the stream for its mode
     names.BZIP2: bz2.BZ2File,
     names.XZ: lzma.LZMAFile,
     names.LZMA: lzma.LZMAFile,
@@ -43,6 +47,7 @@ class Seen:
     imports: set[Import] = field(default_factory=set)  # but for the innocuous ones
     why: str = ""  # something could not be looked at
     pickles: int = 0  # that name anything at all, innocuous or not
+    spent: Spent = field(default_factory=Spent)
 
     def scan(self) -> Scan:
         """The verdict."""
@@ -83,13 +88,13 @@ def _look(seen: Seen, stream: IO[bytes], path: str, size: int, depth: int, *, un
     stream.seek(0)
     sure = names.named(path)
     if head.startswith(names.ZIP):
-        return _archive(seen, stream, path, depth)
+        return _archive(seen, _inner(seen, stream, path) if unpacked else stream, path, depth)
     if head.startswith(names.NUMPY):
         return _array(seen, stream, path, size, unpacked=unpacked)
     if sure and _packed(seen, stream, head, path, depth):
         return None
     if sure or names.is_pickle(head):
-        bounded = Bounded(stream, size, unpacked=unpacked)
+        bounded = Bounded(stream, size, seen.spent, unpacked=unpacked)
         _pickles(seen, bounded, path, head, sure=sure or depth == 0)
     if sure and not unpacked:
         stream.seek(0)
@@ -113,7 +118,7 @@ def _pickles(seen: Seen, stream: Bounded, path: str, head: bytes = b"", *, sure:
     seen.pickles += bool(safeties)
     wanted = (each for each in found.globals if each.safety.value != "innocuous")
     seen.imports.update(Import(_plain(each.module), _plain(each.name), each.safety.value) for each in wanted)
-    if sure and stream.exceeded:
+    if stream.exceeded and (sure or not text):  # then what comes after it is not looked at, either
         seen.why = seen.why or f"{path} has {stream.exceeded}"
     elif sure and found.scan_err:
         seen.why = seen.why or f"{path} goes on with something that is no pickle"
@@ -133,7 +138,7 @@ def _array(seen: Seen, stream: IO[bytes], path: str, size: int, *, unpacked: boo
     header = stream.read(min(length, 2**16))
     stream.seek(text + length)
     objects = b"O" in header.replace(b"'fortran_order'", b"")
-    _pickles(seen, Bounded(stream, size, unpacked=unpacked), path, sure=objects)
+    _pickles(seen, Bounded(stream, size, seen.spent, unpacked=unpacked), path, sure=objects)
 
 
 def _packed(seen: Seen, stream: IO[bytes], head: bytes, path: str, depth: int) -> bool:
@@ -142,14 +147,43 @@ def _packed(seen: Seen, stream: IO[bytes], head: bytes, path: str, depth: int) -
         seen.why = f"{path} is packed in a way that is not looked into"
         return True
     unpack = next((how for magic, how in _UNPACK.items() if head.startswith(magic)), None)
-    if unpack is None or depth >= DEEPEST:
+    if unpack is None:
         return False
+    if depth >= DEEPEST:
+        seen.why = seen.why or f"{path} is packed {DEEPEST} times over"
+        return True
     try:
         inner = cast("IO[bytes]", unpack(stream))
         _look(seen, inner, path, MOST_UNPACKED, depth + 1, unpacked=True)
-    except (OSError, EOFError, lzma.LZMAError, ValueError) as error:
+    except (OSError, EOFError, lzma.LZMAError, zlib.error, ValueError) as error:
         seen.why = seen.why or f"{path} cannot be unpacked ({error})"
     return True
+
+
+def _inner(seen: Seen, stream: IO[bytes], path: str) -> IO[bytes]:
+    """An archive in something compressed, unpacked; of one that is too large, nothing."""
+    data = stream.read(MOST_INNER + 1)
+    seen.spent.unpacked += len(data)
+    if len(data) > MOST_INNER or seen.spent.unpacked > MOST_UNPACKED:
+        seen.why = seen.why or f"{path} is an archive in a compressed file, and too large to be looked into"
+        return io.BytesIO()
+    return io.BytesIO(data)
+
+
+class _Listed:
+    """A stream of which no list of members is read that is too long: all else is read in small pieces."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes. Raises BadZipFile."""
+        if size > MOST_LISTED:
+            raise zipfile.BadZipFile("its list of members is too long")
+        return self._stream.read(size)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _archive(seen: Seen, stream: IO[bytes], path: str, depth: int) -> None:
@@ -160,7 +194,7 @@ def _archive(seen: Seen, stream: IO[bytes], path: str, depth: int) -> None:
         seen.why = seen.why or f"{path} is an archive in an archive, {DEEPEST} deep"
         return
     try:
-        with RelaxedZipFile(stream, "r") as archive:
+        with RelaxedZipFile(cast("IO[bytes]", _Listed(stream)), "r") as archive:
             members = [member for member in archive.infolist() if not member.is_dir()]
             for member in members:
                 if len(members) <= MOST_PEEKED or names.named(member.filename):

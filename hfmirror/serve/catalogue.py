@@ -207,13 +207,13 @@ class Catalogue:
 _HOST = re.compile(r"[A-Za-z0-9._-]+(?::[0-9]+)?|\[[0-9A-Fa-f:.]+\](?::[0-9]+)?")
 
 
-def address_of(request: Request, prefix: str) -> str:
-    """The mirror's address as this client wrote it, with the prefix if it used one."""
+def address_of(request: Request, prefix: str, origin: str = "") -> str:
+    """The mirror's address as this client wrote it, or at the `origin` that is said; with the prefix if it used one."""
     host = request.headers.get("host", "")
     if not _HOST.fullmatch(host):
         host = "localhost"
     used = prefix if prefix and f"{request.target}/".startswith(f"{prefix}/") else ""
-    return f"{request.scheme}://{host}{used}"
+    return f"{origin or f'{request.scheme}://{host}'}{used}"
 
 
 def _next(address: str, target: str, cursor: str) -> tuple[str, str]:

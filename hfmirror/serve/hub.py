@@ -40,6 +40,7 @@ class Rules:
     """What the owner of the mirror has decided."""
 
     prefix: str = ""  # a path before every path, for mirrors behind a proxy that leaves it there
+    origin: str = ""  # where clients find this mirror, like https://mirror.lab; empty: where they say they ask
     needs_token: bool = False  # whether nobody is served without a token of this mirror's own
 
 
@@ -89,6 +90,9 @@ class Hub:
             warm.clear()
         warm[request.target] = (time.monotonic() + WARM_S, reply)
 
+    def _address(self, request: Request) -> str:
+        return address_of(request, self._rules.prefix, self._rules.origin)
+
     async def _answer(self, route: Any, request: Request, token: str | None) -> Reply:  # noqa: C901 - a table
         prefix = self._rules.prefix
         match route:
@@ -99,7 +103,7 @@ class Hub:
             case questions.RepoInfo():
                 return await self._catalogue.info(route, token)
             case questions.Tree():
-                return await self._catalogue.tree(route, request, token, address_of(request, prefix))
+                return await self._catalogue.tree(route, request, token, self._address(request))
             case questions.PathsInfo():
                 return await self._catalogue.paths_info(route, request, token)
             case questions.TreeSize():
@@ -109,7 +113,7 @@ class Hub:
             case questions.Commits():
                 return await self._catalogue.commits(route, token)
             case questions.Listing():
-                return await self._catalogue.listing(route, request, token, address_of(request, prefix))
+                return await self._catalogue.listing(route, request, token, self._address(request))
             case questions.AuthCheck():
                 await self._door.admit(route.repo, "main", token)
                 return json_reply({})
@@ -123,7 +127,7 @@ class Hub:
             case questions.Page():
                 return await self._catalogue.page(route, token, prefix)
             case questions.Home():
-                return await self._catalogue.home(route, token, address_of(request, prefix), prefix)
+                return await self._catalogue.home(route, token, self._address(request), prefix)
             case questions.WhoAmI():
                 return await self._whoami(token)
         raise NotImplementedError(type(route).__name__)

@@ -164,11 +164,6 @@ class Library:
             return f"bytes of {fill.entry.path} ({fill.entry.digest}) that were given to {readers} were wrong"
         return ""
 
-    def at_hand(self, entry: Entry) -> Held | None:
-        """A held object, without any waiting."""
-        path = self._objects.path(entry.digest)
-        return None if path is None else Held(str(path))
-
 
 def _shown(admitted: Admitted, entry: Entry, digest: Digest, size: int, *, proven: bool = True) -> Shown:
     aged = admitted.headers[1:]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from hfmirror.errors import DiskFull, LinkImpossible
@@ -41,7 +40,7 @@ class Drafts:
     @contextlib.contextmanager
     def _draft(self) -> Iterator[str]:
         """A name for a new draft; if it is still there at the end, it is removed."""
-        draft = f"{self.folder}/{_PREFIX}{locks.process_owner()}~{token_hex(4)}"
+        draft = f"{self.folder}/{_PREFIX}{locks.process_owner()}~{locks.mark()}"
         try:
             yield draft
         finally:

@@ -9,13 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import socket
 import sys
 import time
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from secrets import randbelow, token_hex
 from typing import TYPE_CHECKING
 
 from hfmirror.errors import StoreLocked
@@ -33,9 +31,14 @@ _BYTES, _TRIES = (
 _living: set[str] = set()  # the owners this process has made and not yet let go
 
 
+def mark() -> str:
+    """Eight letters that nobody else comes upon."""
+    return os.urandom(4).hex()
+
+
 def new_owner() -> str:
     """A name for one writer: which machine, which process, which of its writers."""
-    owner = f"{_this_host()}.{os.getpid()}.{_started(os.getpid())}.{token_hex(4)}"
+    owner = f"{_this_host()}.{os.getpid()}.{_started(os.getpid())}.{mark()}"
     _living.add(owner)
     return owner
 
@@ -86,6 +89,8 @@ def _this_host() -> str:
 
 
 def _host_name() -> str:
+    import socket  # noqa: PLC0415 - 4 ms, and only writers need it
+
     return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:40] or "host"
 
 
@@ -193,6 +198,7 @@ def _lock(fd: int, *, alone: bool) -> bool:
 def _lock_bytes(fd: int, *, alone: bool) -> bool:
     """On Windows, where a lock has one holder: whoever shares locks one byte, and who is alone locks all."""
     import msvcrt  # noqa: PLC0415 - Windows only
+    from secrets import randbelow  # noqa: PLC0415 - as above
 
     for _ in range(1 if alone else _TRIES):
         os.lseek(fd, 0 if alone else randbelow(_BYTES), os.SEEK_SET)
@@ -229,7 +235,7 @@ class Claim:
 
 def exclude_here(folder: Path) -> bool:
     """Whether locks keep a second holder out on this filesystem: two claims on one file, tried."""
-    probe = folder / f".probe-{token_hex(4)}.lock"
+    probe = folder / f".probe-{mark()}.lock"
     first, second = Claim(probe), Claim(probe)
     try:
         return first.got and not second.got

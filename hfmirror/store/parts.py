@@ -8,14 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hfmirror.errors import BadManifest, StoreError
-from hfmirror.model import PART, Algorithm, PartDigests
-from hfmirror.store import files
-from hfmirror.store.layout import unlabel
+from hfmirror.model import PART, PartDigests
+from hfmirror.store.beside import Beside
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
-
     from hfmirror.model import Digest
     from hfmirror.store.drafts import Drafts
     from hfmirror.store.layout import Layout
@@ -23,40 +19,20 @@ if TYPE_CHECKING:
 HEAD = f"hfmirror-parts 1 xxh3-64 {PART}"  # the form, the checksum, and the bytes of a part
 
 
-class PartShelf:
+class PartShelf(Beside):
     """The folder `parts/` of one store."""
 
     def __init__(self, layout: Layout, drafts: Drafts) -> None:
-        self._layout, self._drafts = layout, drafts
+        super().__init__(layout.parts, layout.part_digests, drafts)
 
     def of(self, digest: Digest) -> PartDigests | None:
         """What is known of an object's parts; None when nothing is that can be read."""
-        try:
-            text = files.read_text(self._layout.part_digests(digest))
-        except (BadManifest, StoreError):
-            return None
+        text = self._read(digest)
         return None if text is None else parsed(text)
 
     def keep(self, digest: Digest, parts: PartDigests) -> None:
         """Remember them, once the object has its name. Raises StoreError."""
-        self._drafts.publish_text(self._layout.part_digests(digest), text_of(parts), durable=False)
-
-    def forget(self, digest: Digest) -> None:
-        """Remove them; nothing there is fine."""
-        files.remove(self._layout.part_digests(digest))
-
-    def sweep(self, known: Container[Digest]) -> None:
-        """Remove those of objects that are not `known`: a kill may have left them behind."""
-        for digest in list(self._all()):
-            if digest not in known:
-                self.forget(digest)
-
-    def _all(self) -> Iterator[Digest]:
-        for algorithm in Algorithm:
-            for path in (self._layout.parts / algorithm.value).glob("??/*"):
-                digest = unlabel(f"{algorithm.value}-{path.name}")
-                if digest is not None:
-                    yield digest
+        self._write(digest, text_of(parts))
 
 
 def text_of(parts: PartDigests) -> str:

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hfmirror import codec
-from hfmirror.errors import BadManifest, StoreError, StoreTooNew
-from hfmirror.model import Algorithm
-from hfmirror.store import files
-from hfmirror.store.layout import unlabel
+from hfmirror.errors import BadManifest, StoreTooNew
+from hfmirror.store.beside import Beside
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Iterator
 
     from hfmirror.model import Digest
     from hfmirror.store.drafts import Drafts
@@ -67,48 +65,30 @@ class Scan:
         return self.verdict == SAFE
 
 
-class ScanShelf:
+class ScanShelf(Beside):
     """The folder `scans/` of one store."""
 
     def __init__(self, layout: Layout, drafts: Drafts) -> None:
-        self._layout, self._drafts = layout, drafts
+        super().__init__(layout.scans, layout.scan, drafts)
 
     def of(self, digest: Digest) -> Scan | None:
         """What was found in an object; None when it was not looked at, or nothing is there that can be read."""
-        path = self._layout.scan(digest)
+        text = self._read(digest)
         try:
-            text = files.read_text(path)
-            return None if text is None else parsed(text, str(path))
-        except (BadManifest, StoreError):
+            return None if text is None else parsed(text, str(self._place(digest)))
+        except BadManifest:
             return None
 
     def keep(self, digest: Digest, scan: Scan) -> None:
         """Remember what was found. Raises StoreError."""
-        self._drafts.publish_text(self._layout.scan(digest), text_of(digest, scan), durable=False)
-
-    def forget(self, digest: Digest) -> None:
-        """Remove it; nothing there is fine."""
-        files.remove(self._layout.scan(digest))
+        self._write(digest, text_of(digest, scan))
 
     def all(self) -> Iterator[tuple[Digest, Scan]]:
         """Everything that was found."""
-        for digest in self._known():
+        for digest in self._digests():
             scan = self.of(digest)
             if scan is not None:
                 yield digest, scan
-
-    def sweep(self, known: Container[Digest]) -> None:
-        """Remove those of objects that are not `known`: a kill may have left them behind."""
-        for digest in list(self._known()):
-            if digest not in known:
-                self.forget(digest)
-
-    def _known(self) -> Iterator[Digest]:
-        for algorithm in Algorithm:
-            for path in sorted((self._layout.scans / algorithm.value).glob("??/*.json")):
-                digest = unlabel(f"{algorithm.value}-{path.stem}")
-                if digest is not None:
-                    yield digest
 
 
 def text_of(digest: Digest, scan: Scan) -> str:

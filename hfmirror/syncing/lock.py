@@ -85,7 +85,7 @@ def lock_of(text: str, where: str) -> Lock:
             for row in document["repos"]
         }
         return Lock(str(document["store"]), commits, frozenset(map(_made, document["made"])))
-    except (KeyError, TypeError, ValueError, AttributeError, MirrorError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, MirrorError) as error:
         if isinstance(error, UsageError) and "later hfmirror" in error.problem:
             raise
         raise UsageError(

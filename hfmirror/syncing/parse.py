@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from hfmirror.errors import UsageError
 from hfmirror.model import RepoId, Selection
-from hfmirror.transfer.desk import Manner
+from hfmirror.timetable import Timetable
+from hfmirror.transfer.manner import Manner
 from hfmirror.transfer.patience import PATIENCE_S
 from hfmirror.words import parse as parse_name
 
@@ -30,22 +31,19 @@ EVERY_S = 6 * 3600.0  # seconds; young enough for a lab, and four questions a da
 LEAST_S = 1.0  # seconds between two rounds: below that it would ask without end
 CONNECTIONS = 128  # as many as `--connections` takes
 
-TOP = ("repo", "every", "patience", "connections", "sources")
+TOP = ("repo", "every", "patience", "connections", "limit_rate", "sources")
 OF_A_REPO = ("name", "revision", "revisions", "include", "exclude", "keep")
 # What people will look for, and what to say.
 NOT_YET = {
     **dict.fromkeys(
-        ("limit", "limits", "limit_rate", "limit-rate", "max_rate", "rate", "bandwidth"),
-        (
-            "a list sets no rate: the line is shared with all that fetches here",
-            "take the key out; give --limit-rate, or set HFMIRROR_LIMIT_RATE",
-        ),
+        ("limit", "limits", "limit-rate", "max_rate", "rate", "bandwidth"),
+        ("a rate is written otherwise", 'write it above the first [[repo]], like limit_rate = "2M"'),
     ),
     **dict.fromkeys(
         ("timetable", "schedule", "hours", "window", "between", "at", "cron"),
         (
-            "a list sets no hours",
-            "take the key out; let cron or a timer run `hfmirror sync`, or give --limit-rate a timetable",
+            "a list has no hours but those of its rate",
+            'let cron or a timer run `hfmirror sync`; for the rate write limit_rate = "08:00 2M, 19:00 off"',
         ),
     ),
     **dict.fromkeys(
@@ -81,6 +79,7 @@ class SyncList:
     every_s: float
     manner: Manner
     sources: tuple[str, ...] = ()  # where the bytes may come from, too
+    limit: Timetable | None = None  # how much may come a second, and when
 
 
 def parse(text: str, where: str) -> SyncList:
@@ -104,7 +103,7 @@ def parse(text: str, where: str) -> SyncList:
     if connections is not None and connections > CONNECTIONS:
         raise UsageError(f"{where}: `connections` must be at most {CONNECTIONS}", "leave it out to take what fits")
     manner = Manner(connections, _seconds(document, "patience", PATIENCE_S, where))
-    return SyncList(wishes, every, manner, _texts(document, "sources", where))
+    return SyncList(wishes, every, manner, _texts(document, "sources", where), _limit(document, where))
 
 
 def _wishes(table: Mapping[str, Any], where: str) -> Iterator[Wish]:
@@ -151,6 +150,14 @@ def _texts(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
     if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
         raise UsageError(f"{where}: `{key}` must be a text or a list of texts", f'write it like {key} = ["…"]')
     return tuple(texts)
+
+
+def _limit(table: Mapping[str, Any], where: str) -> Timetable | None:
+    """How much may come a second, and when; None when the list does not say."""
+    text = table.get("limit_rate")
+    if text is not None and not isinstance(text, str):
+        raise UsageError(f"{where}: `limit_rate` must be a text", 'write it like limit_rate = "2M"')
+    return None if text is None else Timetable.parse(text, f"{where}: `limit_rate`")
 
 
 def _count(table: Mapping[str, Any], key: str, where: str) -> int | None:

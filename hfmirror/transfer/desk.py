@@ -10,16 +10,14 @@ import threading
 import time
 from collections import deque
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hfmirror.errors import DigestMismatch, MirrorError, StoreLocked, Unexpected, first_by_table
-from hfmirror.model import PART
 from hfmirror.transfer.choice import Choice
 from hfmirror.transfer.events import Elsewhere, Proven, Resumed, Sealed
 from hfmirror.transfer.inquiry import rest_of
+from hfmirror.transfer.manner import WHOLE
 from hfmirror.transfer.orders import GRAIN, Download, FileOrder, Rest
-from hfmirror.transfer.patience import PATIENCE_S
 from hfmirror.transfer.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -27,27 +25,12 @@ if TYPE_CHECKING:
 
     from hfmirror.model import Entry, Manifest
     from hfmirror.ports import Batch, Receiver
-    from hfmirror.transfer.budget import Budget
     from hfmirror.transfer.events import Event, Watcher
+    from hfmirror.transfer.manner import Manner
     from hfmirror.transfer.orders import AnyOrder, WholeOrder
     from hfmirror.transfer.reports import Reports
 
-WHOLE = PART  # bytes; files up to this size are gathered in memory and sealed in groups
 ELSEWHERE_S = 1.0  # how often to look whether another process has finished a file
-
-
-@dataclass(frozen=True, slots=True)
-class Manner:
-    """How to fetch."""
-
-    connections: int | None = None  # to each source; None: as many as have been measured to be best
-    patience_s: float = PATIENCE_S
-    budget: Budget | None = None  # what may come, at most; None: as much as can
-
-    @property
-    def rationed(self) -> bool:
-        """Whether more would come if it might: then more connections bring nothing but waste."""
-        return self.budget is not None and self.budget.short
 
 
 class Desk:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hfmirror.errors import Unexpected
 from hfmirror.ports import Engine, Nearby
 from hfmirror.transfer.budget import metered
-from hfmirror.transfer.desk import Desk, Manner
+from hfmirror.transfer.desk import Desk
 from hfmirror.transfer.events import Sealed
 from hfmirror.transfer.lanes import open_lane
 from hfmirror.transfer.threads import ThreadEngine
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hfmirror.ports import Store, Supplier
     from hfmirror.transfer.events import Watcher
     from hfmirror.transfer.lanes import Lane
+    from hfmirror.transfer.manner import Manner
     from hfmirror.transfer.plan import Plan
 
 ENDING_S = 1.0  # seconds an engine is waited for when all has come: it may hang on a line that is dead

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from hfmirror.errors import DigestMismatch, MirrorError, TooBusy, Unexpected
 from hfmirror.transfer.budget import metered
-from hfmirror.transfer.desk import WHOLE, Desk, Manner
+from hfmirror.transfer.desk import Desk
 from hfmirror.transfer.events import Proven, Refused, Sealed, Waiting
 from hfmirror.transfer.lanes import open_lane
+from hfmirror.transfer.manner import WHOLE, Manner
 from hfmirror.transfer.threads import ThreadEngine
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from hfmirror.model import Manifest, RepoId, Selection
     from hfmirror.ports import Source, Store, Supplier
-    from hfmirror.transfer.desk import Manner
     from hfmirror.transfer.events import Watcher
+    from hfmirror.transfer.manner import Manner
 
 
 class Pull:

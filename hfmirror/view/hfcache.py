@@ -16,6 +16,7 @@ from hfmirror import codec
 from hfmirror.errors import NotHere
 from hfmirror.model import Algorithm, Digest, hex_length, is_commit
 from hfmirror.store import files
+from hfmirror.view import places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,11 +38,11 @@ class HubCache:
 
     def home(self, repo: RepoId) -> Path:
         """The folder of a repo."""
-        return self.folder / repo.folder
+        return places.home(self.folder, repo)
 
     def snapshot(self, repo: RepoId, commit: CommitId) -> Path:
         """The folder in which a commit's files stand under their own names."""
-        return self.home(repo) / "snapshots" / commit
+        return places.snapshot(self.folder, repo, commit)
 
     # -- showing ------------------------------------------------------------------------------
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.behaviour.lab import Lab, place_faults
-from tests.simulator import HubSimulator, Made, Served, served
+from tests.simulator import HubSimulator, Made, Served
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.simulator.content import Given
@@ -31,13 +30,6 @@ def hub() -> HubSimulator:
     place_faults(hub)
     hub.add("acme/tiny", {**SMALL, "model.safetensors": Made(SIZE, seed=2)}, tags=("v1",), refs=("refs/pr/1",))
     return hub
-
-
-@pytest.fixture
-def site(hub: HubSimulator) -> Iterator[Served]:
-    """The hub behind sockets, with its CDN."""
-    with served(hub) as site:
-        yield site
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +137,23 @@ def test_the_other_commands_keep_to_it_too(lab: Lab) -> None:
     lab.run("verify", code=7)
     began = time.time()
     assert "at most 3.15 MB/s" in lab.run("repair", "--limit-rate", "3M").err
+    assert taken_s(lab, began) >= least_s(LARGE, 3 * MIB)
+
+
+def test_of_the_option_the_list_and_the_variable_the_first_one_counts(lab: Lab) -> None:
+    (lab.folder / "mirror.toml").write_text('limit_rate = "3M"\n[[repo]]\nname = "acme/large"\n')
+    variable = {"HFMIRROR_LIMIT_RATE": "1M"}
+    began = time.time()
+    assert "at most 3.15 MB/s" in lab.run("sync", settings=variable).err
+    assert taken_s(lab, began) >= least_s(LARGE, 3 * MIB)
+    elsewhere = {**variable, "HFMIRROR_HOME": str(lab.folder / "other")}
+    assert "at most 5.24 MB/s" in lab.run("sync", "--limit-rate", "5M", settings=elsewhere).err
+
+
+def test_python_may_say_the_rate_as_well(lab: Lab) -> None:
+    code = "import hfmirror\nhfmirror.pull('acme/large', limit_rate='3M', watch=lambda event: None)\n"
+    began = time.time()
+    subprocess.run([sys.executable, "-c", code], env=lab.environment(), cwd=lab.folder, check=True, timeout=60)
     assert taken_s(lab, began) >= least_s(LARGE, 3 * MIB)
 
 

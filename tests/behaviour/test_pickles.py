@@ -11,7 +11,7 @@ from hfmirror.bars import Bar
 from hfmirror.mirror import Mirror
 from hfmirror.model import Kind, RepoId, Selection
 from hfmirror.settings import Settings
-from hfmirror.transfer.desk import Manner
+from hfmirror.transfer.manner import Manner
 from tests import pickled
 from tests.behaviour.lab import wait_until
 from tests.behaviour.serve.lab import resolve, serve

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -335,6 +337,23 @@ def test_what_rotted_is_mended_from_anywhere(hub: HubSimulator, lab: Lab, second
     with hub.failing(status=503, where="files"):
         lab.run("repair", "--from", second.endpoint)
     lab.assert_objects_sound()
+    lab.assert_same(lab.snapshot())
+
+
+def test_python_may_name_them_as_well(hub: HubSimulator, lab: Lab) -> None:
+    place = place_of(lab, "folder")
+    code = (
+        "import hfmirror, sys\n"
+        "hfmirror.pull('acme/tiny', sources=[sys.argv[1]], watch=lambda event: None)\n"
+        "try:\n"
+        "    hfmirror.pull('acme/tiny', sources=['nowhere'])\n"
+        "except hfmirror.MirrorError as problem:\n"
+        "    print(problem)\n"
+    )
+    words = [sys.executable, "-c", code, str(place)]
+    ran = subprocess.run(words, env=lab.environment(), cwd=lab.folder, check=True, timeout=60, stdout=subprocess.PIPE)
+    assert b"sources: nowhere: there is no such folder" in ran.stdout
+    assert (hub.count("cdn"), hub.count("resolve")) == (0, 0)
     lab.assert_same(lab.snapshot())
 
 

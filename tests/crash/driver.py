@@ -25,8 +25,8 @@ from hfmirror.settings import Settings
 from hfmirror.sources import hub, reply  # noqa: F401 - imported once, here, for all forks
 from hfmirror.store.moving import Move
 from hfmirror.transfer import pull  # noqa: F401 - as above
-from hfmirror.transfer.desk import Manner
 from hfmirror.transfer.events import silent
+from hfmirror.transfer.manner import Manner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

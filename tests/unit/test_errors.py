@@ -7,6 +7,8 @@ import inspect
 import pytest
 
 from hfmirror import errors
+from hfmirror.cli import table
+from hfmirror.cli.exits import say
 from hfmirror.errors import FAMILIES, MirrorError, Unexpected, first_by_table, human
 
 SAMPLES: list[MirrorError] = [
@@ -86,6 +88,14 @@ def test_every_error_is_a_sentence_on_one_line(error: MirrorError) -> None:
         assert "None" not in text
         assert "object at 0x" not in text
     assert str(error)
+
+
+def test_what_strangers_wrote_cannot_steer_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("a\x1b[2J\x9b\x07\rb\n\tc 中")
+    table.show(("HEAD",), [("x\x1b\ny\x85z",)])
+    out, err = capsys.readouterr()
+    assert err == "hfmirror: a?[2J???b\n\tc 中\n"
+    assert out == "HEAD\nx? y?z\n"
 
 
 def test_only_what_may_pass_is_worth_trying_again() -> None:

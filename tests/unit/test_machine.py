@@ -30,8 +30,8 @@ from hfmirror.mirror import Mirror
 from hfmirror.model import PART, CommitId, Digest, Kind, Manifest, RepoId, Selection
 from hfmirror.settings import Settings
 from hfmirror.store import files
-from hfmirror.transfer.desk import Manner
 from hfmirror.transfer.events import silent
+from hfmirror.transfer.manner import Manner
 from hfmirror.transfer.pull import Pull
 from tests.simulator import HubSimulator
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hfmirror.errors import UsageError
-from hfmirror.settings import HUB, Settings, current
+from hfmirror.settings import HUB, Settings, current, is_address
 from hfmirror.timetable import Timetable
 
 HOME = {"HFMIRROR_HOME": "/data/mirror"}
@@ -47,7 +47,9 @@ def test_empty_variables_say_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"HF_ENDPOINT": "mirror:8090"}, {"HF_ENDPOINT": "ftp://x"}, {"HFMIRROR_ENGINE": "warp"}]
+    "wrong",
+    [{"HF_ENDPOINT": "mirror:8090"}, {"HF_ENDPOINT": "ftp://x"}, {"HFMIRROR_ENGINE": "warp"}]
+    + [{"HF_HUB_DOWNLOAD_TIMEOUT": told} for told in ("soon", "nan", "inf", "1e10")],
 )
 def test_what_makes_no_sense_is_refused_by_its_name(wrong: dict[str, str]) -> None:
     ((name, value),) = wrong.items()
@@ -55,6 +57,35 @@ def test_what_makes_no_sense_is_refused_by_its_name(wrong: dict[str, str]) -> No
         Settings.of(HOME | wrong)
     assert value in str(caught.value)
     assert caught.value.hint()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://a.b", "http://[::1]:80/x", "http://u:p@a/b?c", "https://a:", "http://10.0.0.1:65535", "http://ä.example"],
+)
+def test_addresses(address: str) -> None:
+    assert is_address(address)
+    assert Settings.of(HOME | {"HF_ENDPOINT": address}).endpoint == address.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://", "http://[::1", "http://a]", "http://u:p@", "http://a:65536", "http://a:b", "http://a b", "ftp://a"],
+)
+def test_what_is_no_address_is_refused_before_anybody_is_asked(address: str) -> None:
+    assert not is_address(address)
+    with pytest.raises(UsageError, match="is no address"):
+        Settings.of(HOME | {"HF_ENDPOINT": address})
+
+
+@pytest.mark.parametrize("where", ["http://[::1", "~nobody-of-this-name/x", "x" * 5000])
+def test_a_source_that_is_no_place_is_refused(where: str) -> None:
+    with pytest.raises(UsageError, match="there is no such folder"):
+        Settings.of(HOME).with_sources([where])
+
+
+def test_a_home_of_nobody_is_a_name_like_others() -> None:
+    assert Settings.of(HOME, Path("~nobody-of-this-name/x")).root.name == "x"
 
 
 def test_the_environment_is_read_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hfmirror.mirror import _token_of_the_hub
+from hfmirror.login import token_of_the_hub
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,12 +22,12 @@ def login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_nobody_is_logged_in(login: Path) -> None:
     assert not login.exists()
-    assert _token_of_the_hub()() is None
+    assert token_of_the_hub()() is None
 
 
 def test_the_variable_tells(login: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", " hf_mine\n")
-    assert _token_of_the_hub()() == "hf_mine"
+    assert token_of_the_hub()() == "hf_mine"
 
 
 @pytest.mark.parametrize("no", ["1", "true", "ON", "Yes"])
@@ -35,4 +35,4 @@ def test_no_token_is_sent_against_the_users_word(login: Path, monkeypatch: pytes
     login.write_text("hf_saved", encoding="utf-8")
     monkeypatch.setenv("HF_TOKEN", "hf_mine")
     monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", no)
-    assert _token_of_the_hub()() is None
+    assert token_of_the_hub()() is None

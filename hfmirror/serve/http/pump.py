@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections import deque
 from typing import Final
 
-from hfmirror.serve.http.rounds import AGAIN, OVER, WRITE, Round, least_loaded
+from hfmirror.serve.http.rounds import AGAIN, OVER, WRITE, Crew, Round
 from hfmirror.serve.http.slices import pread
 
 THREADS: Final = 2  # as fast as the memory allows on the machines measured; more only take turns
@@ -94,21 +93,11 @@ class Pushed:
         """Nothing is under way."""
 
 
-class Pump:
+class Pump(Crew):
     """The threads that push, and who is pushed where."""
 
     def __init__(self, threads: int = THREADS) -> None:
-        self._rounds = deque(Round(f"hfmirror-pump-{number}") for number in range(threads))
-
-    def start(self) -> None:
-        """Start the threads. Call in the loop that will push."""
-        for home in self._rounds:
-            home.start(asyncio.get_running_loop())
-
-    def stop(self) -> None:
-        """Drop all pushes and end the threads."""
-        for home in self._rounds:
-            home.stop()
+        super().__init__("pump", threads)
 
     def push(self, transport: asyncio.Transport, fd: int, start: int, stop: int) -> FilePush | Pushed:
         """Send bytes [start, stop) of a file; everything written to the transport must be sent. Raises OSError."""
@@ -124,7 +113,7 @@ class Pump:
         except BaseException:
             os.close(own)
             raise
-        home = least_loaded(self._rounds)
+        home = self.least_loaded()
         push = FilePush(home, own_sock, own, (start, stop))
         home.add(push)
         return push

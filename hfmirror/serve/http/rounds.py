@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import selectors
 import socket
@@ -10,7 +11,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
 AGAIN: Final = 0  # a turn that ends with this wants another one; with READ or WRITE, once the socket can
@@ -167,7 +167,23 @@ class Round:
         self._over = True
 
 
-def least_loaded(rounds: deque[Round]) -> Round:
-    """Where the next member goes. Equals take turns."""
-    rounds.rotate()
-    return min(rounds, key=lambda home: home.load)
+class Crew:
+    """Several such threads, which share the work."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self._rounds = deque(Round(f"hfmirror-{name}-{number}") for number in range(threads))
+
+    def start(self) -> None:
+        """Start the threads. Call in the loop that they will work for."""
+        for home in self._rounds:
+            home.start(asyncio.get_running_loop())
+
+    def stop(self) -> None:
+        """Drop all members and end the threads."""
+        for home in self._rounds:
+            home.stop()
+
+    def least_loaded(self) -> Round:
+        """Where the next member goes. Equals take turns."""
+        self._rounds.rotate()
+        return min(self._rounds, key=lambda home: home.load)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
-from hfmirror.serve.http.rounds import Round, least_loaded
+from hfmirror.serve.http.rounds import Crew, Round
 from hfmirror.serve.http.session import TlsPush, TlsSession
 
 if TYPE_CHECKING:
@@ -135,21 +134,11 @@ class TlsTransport(asyncio.Transport):
         self._protocol.connection_lost(error)
 
 
-class Tls:
+class Tls(Crew):
     """The threads that look after TLS connections."""
 
     def __init__(self, threads: int = THREADS) -> None:
-        self._rounds = deque(Round(f"hfmirror-tls-{number}") for number in range(threads))
-
-    def start(self) -> None:
-        """Start the threads. Call in the loop of the protocols."""
-        for home in self._rounds:
-            home.start(asyncio.get_running_loop())
-
-    def stop(self) -> None:
-        """Abort all connections and end the threads."""
-        for home in self._rounds:
-            home.stop()
+        super().__init__("tls", threads)
 
     async def accept(
         self, listener: socket.socket, context: ssl.SSLContext, protocol: Callable[[], asyncio.Protocol]
@@ -168,7 +157,7 @@ class Tls:
             except OSError:
                 sock.close()  # left before it was let in
                 continue
-            TlsTransport(secure, address, protocol(), least_loaded(self._rounds)).start()
+            TlsTransport(secure, address, protocol(), self.least_loaded()).start()
 
 
 def push(transport: asyncio.Transport, fd: int, start: int, stop: int) -> TlsPush:

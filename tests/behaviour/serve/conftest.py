@@ -9,11 +9,10 @@ import pytest
 
 from tests.behaviour.serve.lab import Lab, Serving, serve
 from tests.behaviour.serve.world import PULLED, World, populate
-from tests.simulator import HubSimulator, Served, served
+from tests.simulator import HubSimulator, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -54,16 +53,3 @@ def either(request: pytest.FixtureRequest) -> Serving:
 def hub() -> HubSimulator:
     """A Hub of this test's own, empty."""
     return HubSimulator()
-
-
-@pytest.fixture
-def site(hub: HubSimulator) -> Iterator[Served]:
-    """It, behind sockets."""
-    with served(hub) as site:
-        yield site
-
-
-@pytest.fixture
-def lab(hub: HubSimulator, site: Served, tmp_path: Path) -> Lab:
-    """An empty store, and where commands run."""
-    return Lab(hub, site.endpoint, tmp_path)

@@ -228,6 +228,13 @@ def test_no_token_is_kept_or_told(hub: HubSimulator, lab: Lab) -> None:
         assert [place for place in places if plain in place.read_bytes()] == []
 
 
+def test_a_password_in_the_address_of_the_hub_is_not_told(lab: Lab) -> None:
+    with serve(lab, "--upstream", lab.endpoint.replace("://", "://me:secret@")) as mirror:
+        assert read(mirror, ALICE, PUBLIC, "config.json").whole == b"{}"
+    assert b"upstream http://127" in mirror.err.read_bytes()
+    assert b"secret" not in mirror.err.read_bytes()
+
+
 # Where tokens go
 
 

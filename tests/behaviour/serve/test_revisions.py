@@ -12,6 +12,7 @@ from tests.behaviour.serve.world import CONFIG, DATASET, LARGE, MOVED, REVISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.behaviour.serve.lab import Serving
     from tests.behaviour.serve.wire import Answer
@@ -136,6 +137,25 @@ def test_pages_are_linked_by_whole_addresses_of_the_host_the_client_used(warm: S
         got = warm.ask(target, headers=headers)
         assert (got.next or "").startswith(f"http://mirror.lab:8090/api/models/{WIDE}/tree/main?")
         assert "evil" not in str(got.head.fields)
+
+
+def test_behind_a_proxy_that_ends_tls_links_begin_with_the_address_that_clients_use(
+    world: World, tmp_path: Path
+) -> None:
+    lab = Lab(world.hub, world.lab.endpoint, tmp_path)
+    target = f"/hf/api/models/{WIDE}/tree/main?recursive=true&limit=100"
+    with serve(lab, "--url", "https://mirror.lab/hf") as serving:
+        assert "HF_ENDPOINT=https://mirror.lab/hf\n" in serving.said
+        link = serving.ask(target, headers={"Host": "127.0.0.1:1"}).next or ""
+        assert link.startswith(f"https://mirror.lab{target.partition('?')[0]}?")
+        assert serving.ask(target.removeprefix("/hf")).status == 200
+
+
+@pytest.mark.parametrize(
+    "words", [["mirror.lab"], ["https://mirror.lab/a?b"], ["https://mirror.lab/a", "--prefix", "/b"]]
+)
+def test_an_address_for_clients_that_is_none_is_refused(lab: Lab, words: list[str]) -> None:
+    assert "--url" in lab.run("serve", "--url", *words, code=2).err
 
 
 def walk(serving: Serving, target: str) -> list[dict[str, object]]:

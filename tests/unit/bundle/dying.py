@@ -25,7 +25,7 @@ from tests.unit.bundle.shelf import export
 
 driver.DOORS = (*driver.DOORS, "pwrite", "ftruncate")  # type: ignore[assignment] # a longer tuple
 os.fsync = lambda fd: None  # a kill costs no page of the system's cache; waiting for the disk would cost minutes
-files._SYNCFS = lambda fd: 0
+files._syncfs = lambda fd: True
 
 
 def main() -> None:

@@ -25,7 +25,8 @@ from hfmirror.errors import (
     UsageError,
 )
 from hfmirror.model import PART, Pin
-from hfmirror.store.disk import HEARSAY, DiskStore
+from hfmirror.store.disk import DiskStore
+from hfmirror.store.records import HEARSAY
 from tests.contracts.store import fill
 from tests.unit.bundle.shelf import FILES, FIRST, OTHER, SECOND, TINY, WEIGHTS, contents, entries_of, export, only, put
 
@@ -35,14 +36,6 @@ if TYPE_CHECKING:
 
     from hfmirror.bundle import Taken
     from hfmirror.model import Entry
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DiskStore:
-    """Where it comes from."""
-    store = DiskStore(tmp_path / "store")
-    put(store)
-    return store
 
 
 @pytest.fixture

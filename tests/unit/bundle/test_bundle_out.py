@@ -29,14 +29,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> DiskStore:
-    """A store with one commit."""
-    store = DiskStore(tmp_path / "store")
-    put(store)
-    return store
-
-
-@pytest.fixture
 def stick(tmp_path: Path) -> Path:
     """A folder on a disk that travels."""
     return tmp_path / "stick"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hfmirror.care import check as checks
-from hfmirror.care import pace, proofs, rounds, verify
+from hfmirror.care import proofs, rounds, throttle, verify
 from hfmirror.care.check import Check, Manner
-from hfmirror.care.pace import Pace, Stopped
 from hfmirror.care.proofs import Proofs, Record
+from hfmirror.care.throttle import Stopped, Throttle
 from hfmirror.errors import UsageError
 from hfmirror.mirror import Mirror
 from hfmirror.model import PART
@@ -24,7 +27,6 @@ from tests.simulator import Made
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
-    from pathlib import Path
 
     from hfmirror.care.verify import Finding
     from hfmirror.model import Entry, RepoId
@@ -77,18 +79,18 @@ def test_all_that_is_sound_is_noted(mirror: Mirror) -> None:
 
 
 def test_a_check_that_was_broken_off_goes_on(mirror: Mirror) -> None:
-    findings = mirror.check(mirror.plan_check(), Pace(Timetable((0,), (2**30,))))  # one thread: a known order
+    findings = mirror.check(mirror.plan_check(), Throttle(Timetable((0,), (2**30,))))  # one thread: a known order
     first = next(findings)
     findings.close()
     again = mirror.plan_check()
     assert (again.resumed, again.skipped) == (True, 1)
     assert first.digest not in {look.digest for look in again.looks}
-    assert len(list(mirror.check(again, Pace()))) == 2
+    assert len(list(mirror.check(again, Throttle()))) == 2
     assert not mirror.plan_check().resumed
 
 
 def test_a_check_of_one_repo_does_not_go_on_with_one_of_all(mirror: Mirror) -> None:
-    findings = mirror.check(mirror.plan_check(), Pace())
+    findings = mirror.check(mirror.plan_check(), Throttle())
     next(findings)
     findings.close()
     assert not mirror.plan_check([LISTING.repo]).resumed
@@ -110,8 +112,16 @@ def test_only_what_was_not_proven_for_so_long(mirror: Mirror) -> None:
     os.utime(path, (1e9, 1e9))
     check = mirror.plan_check((), Manner(older_than_s=3600))
     assert ([look.digest for look in check.looks], check.skipped) == ([SMALL.digest], 2)
-    assert [finding.sound for finding in mirror.check(check, Pace())] == [True]
+    assert [finding.sound for finding in mirror.check(check, Throttle())] == [True]
     assert mirror.plan_check((), Manner(older_than_s=3600)).looks == ()
+
+
+def test_what_was_noted_in_the_future_is_not_believed(mirror: Mirror) -> None:
+    mirror.proofs._path.write_text(f"hfmirror-proven 1\n{int(time.time()) + 9999} {SMALL.digest}\n")
+    check = mirror.plan_check((), Manner(older_than_s=3600))
+    assert [look.digest for look in check.looks] == [SMALL.digest]
+    mirror.proofs._path.write_text(f"hfmirror-proven 1\nbegin {int(time.time()) + 9999} all\n")
+    assert not mirror.plan_check().resumed
 
 
 def test_what_came_in_the_future_is_not_proven(mirror: Mirror) -> None:
@@ -137,6 +147,22 @@ def test_a_record_that_cannot_be_read_is_as_good_as_none(tmp_path: Path, mirror:
 def test_a_disk_that_cannot_be_written_is_checked_all_the_same(mirror: Mirror) -> None:
     mirror.proofs._path.mkdir()
     assert len([finding for finding in mirror.verify() if finding.sound]) == 3
+
+
+def test_a_full_disk_is_checked_all_the_same(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(BytesIO):
+        def write(self, data: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Proofs, "_opened", lambda _: Full())
+    assert len([finding for finding in mirror.verify() if finding.sound]) == 3
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has a file that is always full")  # noqa: PTH110 - one word
+def test_what_cannot_be_noted_is_forgotten(mirror: Mirror) -> None:
+    with Proofs(Path("/dev/full"), mirror.store.drafts).noting("all", 5) as note:
+        note(SMALL.digest)
+        note(LARGE.digest)
 
 
 def test_the_record_keeps_only_what_is_here(mirror: Mirror) -> None:
@@ -181,7 +207,7 @@ def test_a_sample_of_a_file_that_was_cut_finds_it(mirror: Mirror) -> None:
     path.chmod(0o644)
     os.truncate(path, PART)
     look = verify.Look(LARGE.digest, (0,))
-    (finding,) = verify.verify(mirror.store, [look], Pace())
+    (finding,) = verify.verify(mirror.store, [look], Throttle())
     assert not finding.sound
 
 
@@ -189,7 +215,7 @@ def test_wrong_digests_of_parts_are_no_finding(mirror: Mirror) -> None:
     path = mirror.store.layout.part_digests(LARGE.digest)
     lines = path.read_text().splitlines()
     path.write_text("\n".join([lines[0], "0" * 16, *lines[2:], ""]))
-    (finding,) = verify.verify(mirror.store, [verify.Look(LARGE.digest, (0,))], Pace())
+    (finding,) = verify.verify(mirror.store, [verify.Look(LARGE.digest, (0,))], Throttle())
     assert finding.sound
     assert finding.read is None, "all of it was read in the end"
 
@@ -236,7 +262,7 @@ def test_what_goes_while_it_is_looked_for_is_no_finding(mirror: Mirror, monkeypa
         return known(digest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(mirror.store, "part_digests", gone)
-    assert list(verify.verify(mirror.store, [verify.Look(SMALL.digest)], Pace())) == []
+    assert list(verify.verify(mirror.store, [verify.Look(SMALL.digest)], Throttle())) == []
 
 
 def test_a_fault_in_a_thread_reaches_whoever_asked(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,11 +275,11 @@ def test_a_fault_in_a_thread_reaches_whoever_asked(mirror: Mirror, monkeypatch: 
     assert not [thread for thread in threading.enumerate() if thread.name == "hfmirror-verify"]
 
 
-# Pace
+# Throttle
 
 
 def test_a_pace_that_was_stopped_lets_nobody_on(mirror: Mirror) -> None:
-    slow = Pace()
+    slow = Throttle()
     slow.stop()
     with pytest.raises(Stopped):
         slow.take(1)
@@ -261,7 +287,7 @@ def test_a_pace_that_was_stopped_lets_nobody_on(mirror: Mirror) -> None:
 
 
 def test_a_pace_waits_while_somebody_wants_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pace, "GLANCE_S", 0.001)
+    monkeypatch.setattr(throttle, "GLANCE_S", 0.001)
     answers = iter([False, False, True])
     asked = []
 
@@ -269,7 +295,7 @@ def test_a_pace_waits_while_somebody_wants_something(monkeypatch: pytest.MonkeyP
         asked.append(1)
         return next(answers)
 
-    Pace(None, idle).take(5)
+    Throttle(None, idle).take(5)
     assert len(asked) == 3
 
 
@@ -281,7 +307,7 @@ def test_a_rate_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
             paid.append(min(most, 400))
             return paid[-1]
 
-    limited = Pace(Timetable.parse("100K", "--limit-rate"))
+    limited = Throttle(Timetable.parse("100K", "--limit-rate"))
     monkeypatch.setattr(limited, "_budget", Slow())
     limited.take(1000)
     assert paid == [400, 400, 200]
@@ -301,7 +327,7 @@ class Proving:
         self.manners.append(manner)
         return Check((), 0, "all", None)
 
-    def check(self, check: Check, pace: Pace) -> Generator[Finding, None, None]:
+    def check(self, check: Check, throttle: Throttle) -> Generator[Finding, None, None]:
         self.done.set()
         if isinstance(self.bad, Exception):
             raise self.bad

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,8 +13,8 @@ from hfmirror.errors import DamagedObject, NotHere, NothingMatches
 from hfmirror.mirror import Mirror
 from hfmirror.model import LOCAL, Manifest, Pin, Selection
 from hfmirror.settings import Settings
-from hfmirror.transfer.desk import Manner
 from hfmirror.transfer.events import silent
+from hfmirror.transfer.manner import Manner
 from tests.contracts.scene import TINY, entry, head_of, manifest, pin_of
 
 if TYPE_CHECKING:
@@ -87,6 +88,17 @@ def test_a_repo_of_ones_own_cannot_be_fetched_and_that_is_said(tmp_path: Path) -
     assert isinstance(failure, DamagedObject)
     assert str(TINY) in failure.hint()
     assert mirror.store.damaged() == [KEPT.digest], "it is all there is"
+
+
+def test_what_was_converted_can_be_converted_again(tmp_path: Path) -> None:
+    mirror = Mirror(Settings(tmp_path / "mirror", "http://127.0.0.1:9"))
+    own = Manifest.of(TINY, LISTING.commit, [KEPT, OTHER], origin=LOCAL)
+    pin = pin_of(own)
+    keep(mirror, own, pin)
+    mirror.store.publish(pin, replace(head_of(own), about={"convertedFrom": "f" * 40}))
+    rot(mirror)
+    (failure,) = mirror.repair(mirror.plan_repair(), Manner(None, 0.0), silent)
+    assert f"hfmirror convert {TINY}@{'f' * 40} --revision {pin.revision}" in failure.hint()
 
 
 def test_a_damaged_object_of_another_repo_is_left_alone(mirror: Mirror) -> None:

@@ -197,5 +197,12 @@ def test_front_matter(text: str, fields: dict[str, list[str]]) -> None:
     assert card.front_matter(text) == fields
 
 
+def test_a_licence_is_fit_for_a_terminal(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("---\nlicense: \x1b[31mmit\n---\n")
+    assert card.of_readme(readme).licence == "?[31mmit"
+    assert card.of_description({"cardData": {"license": ["a\x9b", "b\nc"]}}).licence == "a? b?c"
+
+
 def test_a_card_that_cannot_be_read_says_nothing(tmp_path: Path) -> None:
     assert card.of_readme(tmp_path / "none") == Card()

@@ -17,7 +17,7 @@ REPO = RepoId.of(Kind.DATASET, "acme/rows")
 ORDER = Order(REPO, "main", Selection(("*.json",), ("x*",)), {"connections": 2, "from": ["a", "b"]}, {}, "/home/me")
 JOB = Job(3, ORDER, "t", 5, "2026-01-01T00:00:00Z", paused=True)
 REPORT = Report("t", "running", "me", 10, 5, 2.0, "because", 1, 1_800_000_000.0, "TimedOut", "slow", "wait", 1e9)
-TEXT = st.text(st.characters(codec="utf-8"))
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
 VALUES = TEXT | st.integers(0, 9) | st.floats(0, 9) | st.booleans() | st.lists(TEXT, max_size=2)
 
 
@@ -55,6 +55,12 @@ def test_what_a_later_version_wrote_beside_it_is_kept() -> None:
         {"settings": None},
         {"priority": "high"},
         {"priority": None},
+        {"priority": float("inf")},
+        {"folder": "/a\0b"},
+        {"include": ["\ud800"]},
+        {"options": {"from": ["a\0b"]}},
+        {"options": {"limit-rate": "\0"}},
+        {"settings": {"HF_HOME": "\0"}},
         {"format": "1"},
     ],
     ids=str,
@@ -86,7 +92,15 @@ def test_a_later_form_is_left_to_a_later_version() -> None:
         report_of('{"format": 99}', "here")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', report_text(REPORT).replace("10", '"x"')])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", '{"format": 1}', "[" * 10_000, report_text(REPORT).replace("10", '"x"')),
+        report_text(REPORT).replace('"rate": 2', '"rate": NaN'),
+        report_text(REPORT).replace('"rate": 2', '"rate": -2'),
+        report_text(REPORT).replace('"failures": 1', '"failures": Infinity'),
+    ],
+)
 def test_what_is_no_report_is_not_believed(text: str) -> None:
     with pytest.raises(BadManifest):
         report_of(text, "here")

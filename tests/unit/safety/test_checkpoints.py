@@ -135,7 +135,7 @@ def test_an_index_says_which_files_it_speaks_of() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": []}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"weight_map": []}', "[" * 10_000])
 def test_an_index_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(BadManifest):
         shards_of(Index(entry("model.bin.index.json"), ""), text)

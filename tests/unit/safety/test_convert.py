@@ -203,6 +203,18 @@ def test_a_python_that_is_none_is_said_to_be_so(bench: Bench) -> None:
         bench.convert(replace(bench.wish(), python="/nowhere/python"))
 
 
+@pytest.mark.parametrize("script", ["exit 0", "echo y", "echo '[]'; cat", "echo '['"])
+@pytest.mark.skipif(os.name == "nt", reason="a shell script is no program there")
+def test_a_python_that_is_something_else_is_said_not_to_run(bench: Bench, tmp_path: Path, script: str) -> None:
+    python = tmp_path / "another"
+    python.write_text(f"#!/bin/sh\n{script}\n")
+    python.chmod(0o755)
+    bench.hold({f"{number}.bin": GOOD + bytes([number]) for number in range(200)})  # more than a pipe holds at once
+    with pytest.raises(UsageError, match="does not run"):
+        bench.convert(replace(bench.wish(), python=str(python)))
+    assert bench.left == []
+
+
 def test_a_process_that_dies_is_heard_of(bench: Bench) -> None:
     bench.hold({"a.bin": GOOD, "b.bin": GOOD + b"\0"})
     with pytest.raises(StoreError, match="died"):

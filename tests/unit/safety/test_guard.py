@@ -13,7 +13,6 @@ from hfmirror.model import Algorithm, Digest, Entry, Kind, RepoId
 from hfmirror.safety import guard as guards
 from hfmirror.safety import names
 from hfmirror.safety.guard import Guard, sentence, told
-from hfmirror.store.disk import DiskStore
 from hfmirror.store.scans import DANGEROUS, SAFE, SUSPICIOUS, UNREADABLE, Import, Scan
 from tests import pickled
 from tests.pickled import SYSTEM, Payload
@@ -21,15 +20,9 @@ from tests.pickled import SYSTEM, Payload
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hfmirror.store.disk import DiskStore
+
 REPO = RepoId(Kind.MODEL, "acme/evil")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DiskStore:
-    """An empty store."""
-    store = DiskStore(tmp_path / "mirror")
-    store.prepare()
-    return store
 
 
 @pytest.fixture

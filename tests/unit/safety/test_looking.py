@@ -55,6 +55,8 @@ HIDDEN: dict[str, tuple[str, Callable[[Payload], bytes]]] = {
     "archive in an archive": ("m.bin", lambda p: pickled.zipped({"in/deep.pt": pickled.torch_zip(p.pickled())})),
     "behind something else": ("m.bin", lambda p: b"some text first" + pickled.torch_zip(p.pickled())),
     "broken after the payload": ("model.pkl", lambda p: p.pickled(4)[:-3] + b"\xff\xff\xff\xff"),
+    "packed twice": ("model.pkl.gz", lambda p: gzip.compress(gzip.compress(p.pickled()))),
+    "archive that is packed": ("model.bin", lambda p: gzip.compress(pickled.torch_zip(p.pickled()))),
     "second of two": ("model.pkl", lambda p: pickled.harmless(4) + p.pickled(4)),
     "named like safetensors": ("model.safetensors", lambda p: p.pickled(4)),
     "named like text": ("notes.txt", lambda p: p.pickled(5)),
@@ -134,6 +136,8 @@ UNREADABLE_ONES = {
     "numbers after the pickle": ("m.joblib", b"\x80\x02csomebody.of\nours\n." + b"\x00\x01raw" * 99, "no pickle"),
     "malformed": ("m.pkl", b"\x80\x04\x93.", "malformed"),
     "packed in an unknown way": ("m.joblib", zlib.compress(pickled.harmless()), "packed"),
+    "packed, and broken": ("m.bin", gzip.compress(pickled.harmless())[:10] + b"\xff" * 40, "cannot be unpacked"),
+    "packed again and again": ("m.p.gz", gzip.compress(gzip.compress(gzip.compress(gzip.compress(b"")))), "packed 3"),
     "a broken archive": ("m.bin", pickled.torch_zip(pickled.harmless())[:-30], "broken archive"),
     "archives in archives": ("m.bin", pickled.zipped({"a.bin": pickled.zipped({"b.bin": pickled.zipped(
         {"c.bin": pickled.zipped({"d.bin": b""})})})}), "deep"),
@@ -158,6 +162,52 @@ def test_a_bomb_of_steps_costs_a_bounded_number_of_them(
         scan = look(tmp_path, name, data)
         assert scan is not None
         assert (scan.verdict, "10000 steps" in scan.why) == (UNREADABLE, True)
+
+
+@pytest.mark.parametrize("name", ["a.pkl", "a"])
+def test_many_bombs_cost_no_more_than_one(
+    tmp_path: Path, payload: Payload, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(bounded, "MOST_STEPS", 10_000)
+    bombs = {f"{number}/{name}": b"\x80\x04" + b"N0" * 4_000 + b"." for number in range(9)}
+    scan = look(tmp_path, "m.bin", pickled.zipped({**bombs, "z": payload.pickled(4)}))
+    assert scan is not None
+    assert (scan.verdict, "10000 steps" in scan.why) == (UNREADABLE, True)
+
+
+def test_many_members_that_unpack_to_much_cost_no_more_than_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded, "MOST_UNPACKED", 2**20)
+    large = pickle.dumps(bytes(600_000), 4)
+    for count, verdict in ((1, SAFE), (2, UNREADABLE)):
+        data = pickled.zipped({f"{number}.pkl": large for number in range(count)}, compressed=True)
+        scan = look(tmp_path, "m.bin", data)
+        assert scan is not None
+        assert (count, scan.verdict) == (count, verdict)
+
+
+def test_a_long_line_that_is_packed_costs_no_more_than_other_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded, "MOST_UNPACKED", 2**20)
+    scan = look(tmp_path, "m.pkl.gz", gzip.compress(b"S'" + b"x" * 2**22 + b"'\n."))
+    assert scan is not None
+    assert (scan.verdict, "in a compressed file" in scan.why) == (UNREADABLE, True)
+
+
+def test_a_large_archive_that_is_packed_is_not_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hfmirror.safety.looking.MOST_INNER", 2**20)
+    scan = look(tmp_path, "m.bin", gzip.compress(pickled.zipped({"a": bytes(2**21)})))
+    assert scan is not None
+    assert (scan.verdict, "too large" in scan.why) == (UNREADABLE, True)
+
+
+def test_a_list_of_members_without_end_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hfmirror.safety.looking.MOST_LISTED", 2**10)
+    scan = look(tmp_path, "m.bin", pickled.zipped({f"{number}.json": b"" for number in range(99)}))
+    assert scan is not None
+    assert (scan.verdict, "list of members" in scan.why) == (UNREADABLE, True)
 
 
 def test_what_was_found_before_the_bomb_counts(

@@ -75,13 +75,6 @@ def upstream(hub: HubSimulator) -> Upstream:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> DiskStore:
-    store = DiskStore(tmp_path / "mirror")
-    store.prepare()
-    return store
-
-
-@pytest.fixture
 def names(store: DiskStore, upstream: Upstream) -> Iterator[Names]:
     with Askers(8) as askers:
         yield Names(store, upstream, askers)

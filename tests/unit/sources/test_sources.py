@@ -11,8 +11,8 @@ from hfmirror.model import Selection
 from hfmirror.settings import Settings
 from hfmirror.sources.http import Http
 from hfmirror.sources.hub import HubSource
-from hfmirror.transfer.desk import Manner
 from hfmirror.transfer.events import silent
+from hfmirror.transfer.manner import Manner
 from tests.contracts.scene import TINY, publish
 from tests.contracts.source import SourceContract
 from tests.simulator import HubSimulator, Served, served

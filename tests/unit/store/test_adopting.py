@@ -14,23 +14,16 @@ from hfmirror.errors import DiskFull
 from hfmirror.model import PART, Algorithm, Digest
 from hfmirror.store import files
 from hfmirror.store.adopting import COPY, HARD_LINK, REFLINK, Adopter, Linking, Offered, Unfit, opened
-from hfmirror.store.disk import DiskStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from hfmirror.store.disk import DiskStore
+
 DATA = bytes(range(256)) * 5000
 BOTH = (Algorithm.GIT_SHA1, Algorithm.SHA256)
 SHA256 = Digest.of(Algorithm.SHA256, DATA)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DiskStore:
-    """An empty store."""
-    store = DiskStore(tmp_path / "mirror")
-    store.prepare()
-    return store
 
 
 @pytest.fixture

@@ -22,14 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> DiskStore:
-    """An empty store."""
-    store = DiskStore(tmp_path / "mirror")
-    store.prepare()
-    return store
-
-
 class TestDiskStore(StoreContract):
     pass
 

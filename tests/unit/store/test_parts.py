@@ -10,7 +10,6 @@ import xxhash
 from hfmirror.care import verify
 from hfmirror.errors import DigestMismatch, StoreError
 from hfmirror.model import PART, PartDigests, Span, part_runs
-from hfmirror.store.disk import DiskStore
 from hfmirror.store.parts import HEAD, parsed, text_of
 from tests.contracts.scene import entry
 from tests.contracts.store import LARGE, fill
@@ -19,19 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from hfmirror.store.disk import DiskStore
+
 WANTED = entry(LARGE)
 PARTS = PartDigests(
     len(LARGE),
     tuple(xxhash.xxh3_64_hexdigest(LARGE[at : at + PART]) for at in range(0, len(LARGE), PART)),
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DiskStore:
-    """An empty store."""
-    store = DiskStore(tmp_path / "mirror")
-    store.prepare()
-    return store
 
 
 def test_a_seal_keeps_them(store: DiskStore) -> None:

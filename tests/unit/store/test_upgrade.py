@@ -18,7 +18,7 @@ from hfmirror import codec
 from hfmirror.errors import StoreError, StoreTooNew
 from hfmirror.model import Selection
 from hfmirror.settings import Settings
-from hfmirror.store import disk, files
+from hfmirror.store import files, records
 from hfmirror.store import upgrade as upgrades
 from hfmirror.store.disk import DiskStore
 from hfmirror.store.upgrade import upgrade
@@ -74,7 +74,7 @@ def assert_new(store: DiskStore) -> None:
 def test_whoever_opens_an_older_store_brings_it_up_to_date(old: DiskStore, monkeypatch: pytest.MonkeyPatch) -> None:
     from hfmirror.mirror import Mirror
 
-    monkeypatch.setattr(disk, "upgrade", lambda layout, drafts: upgrade(layout, drafts, STEPS))
+    monkeypatch.setattr(records, "upgrade", lambda layout, drafts: upgrade(layout, drafts, STEPS))
     Mirror.open(Settings(old.root))
     assert_new(old)
 

@@ -7,7 +7,8 @@ import pytest
 from hfmirror.errors import UsageError
 from hfmirror.model import Kind, RepoId, Selection
 from hfmirror.syncing.parse import EVERY_S, NOT_YET, OF_A_REPO, TOP, Wish, parse
-from hfmirror.transfer.desk import Manner
+from hfmirror.timetable import Timetable
+from hfmirror.transfer.manner import Manner
 from hfmirror.transfer.patience import PATIENCE_S
 
 NAME = RepoId(Kind.MODEL, "owner/name")
@@ -79,8 +80,11 @@ REFUSED = [
     ("patience = -1\n" + LEAST, "`patience` is no time", "90s"),
     ("patience = nan\n" + LEAST, "`patience` is no time", "90s"),
     ("connections = 129\n" + LEAST, "at most 128", "leave it out"),
-    ('limit_rate = "1MB"\n' + LEAST, "a list sets no rate", "--limit-rate"),
-    ('timetable = "22-06"\n' + LEAST, "a list sets no hours", "cron"),
+    ('limit_rate = "1MB"\n' + LEAST, "`limit_rate`: '1MB' is no rate", "2M"),
+    ("limit_rate = 5\n" + LEAST, "`limit_rate` must be a text", "limit_rate ="),
+    (LEAST + 'limit_rate = "1M"', "unknown key 'limit_rate'", "above the first"),
+    ('rate = "1M"\n' + LEAST, "a rate is written otherwise", "limit_rate ="),
+    ('timetable = "22-06"\n' + LEAST, "no hours but those of its rate", "cron"),
     (LEAST + 'source = "http://lab-box"', "cannot say whom to ask", "HF_ENDPOINT"),
     ("sources = [1]\n" + LEAST, "`sources` must be a text or a list", "sources ="),
     (LEAST + 'sources = ["/media/stick"]', "unknown key 'sources'", "above the first"),
@@ -105,3 +109,9 @@ def test_a_list_may_name_where_the_bytes_may_come_from_too() -> None:
         "/media/stick",
     )
     assert parse(LEAST, "mirror.toml").sources == ()
+
+
+def test_a_list_may_say_how_much_may_come_and_when() -> None:
+    rates = "08:00 2M, 19:00 off"
+    assert parse(f'limit_rate = "{rates}"\n{LEAST}', "mirror.toml").limit == Timetable.parse(rates, "")
+    assert parse(LEAST, "mirror.toml").limit is None

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from hfmirror.model import Span
-from hfmirror.transfer.desk import Desk, Manner
+from hfmirror.transfer.desk import Desk
 from hfmirror.transfer.lanes import open_lane
+from hfmirror.transfer.manner import Manner
 from hfmirror.transfer.orders import FileOrder, WholeOrder
 from tests.contracts.scene import manifest
 

@@ -14,9 +14,9 @@ from hfmirror.model import Span
 from hfmirror.timetable import Limit, Timetable
 from hfmirror.transfer.bucket import OwnLine
 from hfmirror.transfer.budget import WINDOW, Budget, Clock, metered
-from hfmirror.transfer.desk import Manner
 from hfmirror.transfer.events import Limited, silent
 from hfmirror.transfer.fetch import Work
+from hfmirror.transfer.manner import Manner
 from tests.contracts.scene import entry, manifest
 
 if TYPE_CHECKING:

@@ -25,11 +25,11 @@ from hfmirror.errors import (
     Unreachable,
 )
 from hfmirror.model import PART, Span
-from hfmirror.store.disk import DiskStore
 from hfmirror.store.partial import DiskIntake
-from hfmirror.transfer.desk import ELSEWHERE_S, Desk, Manner
+from hfmirror.transfer.desk import ELSEWHERE_S, Desk
 from hfmirror.transfer.events import Arrived, Elsewhere, Refused, Resumed, Sealed, Waiting
 from hfmirror.transfer.lanes import MANY, PROBE, SPAN, open_lane
+from hfmirror.transfer.manner import Manner
 from hfmirror.transfer.orders import FileOrder, WholeOrder
 from hfmirror.transfer.reports import FEW, LAPSES
 from tests.contracts.scene import entry, manifest
@@ -37,9 +37,9 @@ from tests.unit.transfer.scripted import ALONE, end, fill, serve, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from hfmirror.model import Entry
+    from hfmirror.store.disk import DiskStore
     from hfmirror.transfer.events import Event
 
 BIG = os.urandom(3 * PART + 500)
@@ -49,14 +49,6 @@ OTHER = entry(OTHER_BIG, "other.bin")
 SMALL = entry(b"small", "small.txt")
 FILES = {"large.bin": BIG, "other.bin": OTHER_BIG, "small.txt": b"small"}
 CUT = Unreachable("the test", "cut")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DiskStore:
-    """An empty store."""
-    store = DiskStore(tmp_path / "mirror")
-    store.prepare()
-    return store
 
 
 # -- when all is well ---------------------------------------------------------------------------

@@ -11,7 +11,6 @@ import pytest
 
 from hfmirror.errors import LinkExpired, RateLimited, StoreError, Unreachable
 from hfmirror.model import PART, Span
-from hfmirror.store.disk import DiskStore
 from hfmirror.store.partial import DiskIntake
 from hfmirror.transfer.lanes import AHEAD, PROBE
 from hfmirror.transfer.orders import FileOrder
@@ -23,9 +22,9 @@ from tests.unit.transfer.scripted import end, fill, serve, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from hfmirror.model import Entry, Manifest
+    from hfmirror.store.disk import DiskStore
     from tests.unit.transfer.scripted import AnyOrder, Table
 
 DATA = os.urandom(12 * PART + 77)
@@ -34,14 +33,6 @@ OTHER_DATA = os.urandom(3 * PART)
 OTHER = entry(OTHER_DATA, "other.bin")
 FILES = {"wide.bin": DATA, "other.bin": OTHER_DATA}
 CUT = Unreachable("the test", "cut")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DiskStore:
-    """An empty store."""
-    store = DiskStore(tmp_path / "mirror")
-    store.prepare()
-    return store
 
 
 def file_order(at: Table) -> FileOrder:

@@ -10,7 +10,6 @@ import pytest
 
 from hfmirror.errors import DigestMismatch, EntryNotFound, TooBusy
 from hfmirror.model import PART, Selection
-from hfmirror.store.disk import DiskStore
 from hfmirror.transfer import flights as room
 from hfmirror.transfer import patience
 from hfmirror.transfer.flights import Fill, Flights, wrong_bytes
@@ -19,9 +18,9 @@ from tests.simulator import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from hfmirror.model import Entry, Manifest
+    from hfmirror.store.disk import DiskStore
     from tests.simulator import HubSimulator
 
 LONG_S = 20.0
@@ -40,13 +39,6 @@ class Watch:
             self.fill.when_changed(self._changed.set)
             if not there():
                 assert self._changed.wait(LONG_S), "it never came to that"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DiskStore:
-    store = DiskStore(tmp_path / "mirror")
-    store.prepare()
-    return store
 
 
 @pytest.fixture

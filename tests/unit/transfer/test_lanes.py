@@ -22,7 +22,6 @@ from hfmirror.errors import (
     Unreachable,
 )
 from hfmirror.model import PART, PartDigests, Span
-from hfmirror.store.disk import DiskStore
 from hfmirror.transfer.events import Arrived, Dismissed, Refused, Sealed, Waiting
 from hfmirror.transfer.lanes import PROBE
 from hfmirror.transfer.orders import FileOrder, WholeOrder
@@ -32,8 +31,7 @@ from tests.contracts.scene import entry
 from tests.unit.transfer.scripted import Named, Place, end, fill, table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from hfmirror.store.disk import DiskStore
     from tests.unit.transfer.scripted import AnyOrder, Table
 
 BIG = os.urandom(12 * PART + 77)
@@ -45,14 +43,6 @@ FILES = {"large.bin": BIG, "other.bin": OTHER_BIG, "small.txt": b"small"}
 HUB, LAB, CLUB = Named("the hub"), Named("the lab"), Named("the club")
 BOTH = (HUB, LAB)
 CUT = Unreachable("somebody", "cut")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DiskStore:
-    """An empty store."""
-    store = DiskStore(tmp_path / "mirror")
-    store.prepare()
-    return store
 
 
 @dataclass

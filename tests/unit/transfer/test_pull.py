@@ -10,29 +10,19 @@ import pytest
 from hfmirror.errors import DiskFull, NothingMatches, OutOfPatience, RepoNotFound, UnsafePath
 from hfmirror.model import Head, Pin, Selection
 from hfmirror.store import files
-from hfmirror.store.disk import DiskStore
 from hfmirror.transfer import patience
-from hfmirror.transfer.desk import Manner
 from hfmirror.transfer.events import Planned, Stale, silent
+from hfmirror.transfer.manner import Manner
 from hfmirror.transfer.plan import missing, plan_pull, refuse_clashes
 from hfmirror.transfer.pull import Pull
 from tests.contracts.scene import FILES, TINY, data_of, entry, manifest, publish
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from hfmirror.store.disk import DiskStore
     from hfmirror.transfer.events import Event
     from tests.simulator import HubSimulator
 
 ALL = Selection()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DiskStore:
-    """An empty store."""
-    store = DiskStore(tmp_path / "mirror")
-    store.prepare()
-    return store
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""A keeper that also minds what files would do when they are loaded."""
+"""A keeper that also looks at what files would do when they are loaded: pickles can run code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hfmirror.view.hfcache import HubCache
 
 
-class Minder(Keeper):
+class Inspector(Keeper):
     """Looks at pickles under one policy, and makes safetensors of them."""
 
     def __init__(self, store: DiskStore, view: HubCache, policy: str, limits: Limits = NO_LIMITS) -> None:

@@ -18,7 +18,7 @@ class Stopped(Exception):
     """Nothing more is to be read."""
 
 
-class Pace:
+class Throttle:
     """What readers ask before each block. Thread-safe."""
 
     def __init__(self, rate: Timetable | None = None, idle: Callable[[], bool] = lambda: True) -> None:

@@ -1,0 +1,60 @@
+"""What a command may load before it answers: scripts call some of them in loops."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOADED = """
+import atexit, json, sys
+atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))
+"""
+HEAVY = {"certifi", "filelock", "huggingface_hub", "requests", "rich", "tqdm", "urllib3", "xxhash"}
+SLOW = {"ctypes", "hashlib", "secrets", "socket", "uuid"}  # milliseconds each, of the standard library
+ROOMS = {f"hfmirror.{room}" for room in ("adopt", "care", "mirror", "safety", "serve", "sources", "transfer")}
+SCRIPTED = HEAVY | SLOW | ROOMS | {"typer", "hfmirror.api", "hfmirror.cli.app", "hfmirror.store.disk"}
+
+
+def loaded(program: str, home: Path) -> set[str]:
+    """The modules that a program has loaded when it ends."""
+    ran = subprocess.run(
+        [sys.executable, "-c", LOADED + program],
+        env={**os.environ, "HFMIRROR_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return set(json.loads(ran.stderr.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    ("words", "banned"),
+    [
+        (["--version"], SCRIPTED | {"hfmirror.model", "hfmirror.settings", "hfmirror.store"}),
+        (["env"], SCRIPTED | {"hfmirror.model", "hfmirror.store"}),
+        (["path"], SCRIPTED),
+        (["path", "acme/tiny"], SCRIPTED),
+        (["--help"], HEAVY | ROOMS | {"hfmirror.codec", "hfmirror.model", "hfmirror.store"}),
+        (["pull", "--help"], HEAVY | {"hfmirror.mirror", "hfmirror.sources", "hfmirror.store", "hfmirror.safety"}),
+    ],
+)
+def test_a_quick_answer_loads_no_more_than_it_needs(tmp_path: Path, words: list[str], banned: set[str]) -> None:
+    ref = tmp_path / "refs" / "models--acme--tiny" / "main.json"
+    ref.parent.mkdir(parents=True)
+    ref.write_text(json.dumps({"format": 1, "commit": "a" * 40, "checked_at": "", "authority": ""}))
+    (tmp_path / "hub" / "models--acme--tiny" / "snapshots" / ("a" * 40)).mkdir(parents=True)
+
+    anyway = loaded("", tmp_path)  # by the interpreter, and by what is installed into it
+    modules = loaded(f"sys.argv = ['hfmirror', *{words!r}]\nfrom hfmirror.cli import main\nmain()", tmp_path)
+
+    assert "hfmirror.cli.quick" in modules
+    assert sorted(banned & (modules - anyway)) == []
