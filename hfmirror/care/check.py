@@ -75,6 +75,7 @@ def _sample(store: HasParts, due: Sequence[Digest], share: float) -> Iterator[Lo
     from random import SystemRandom  # noqa: PLC0415 - 1 ms, for those who sample
 
     chance, chosen = SystemRandom(), 0
+    due = [digest for digest in due if _has_bytes(store, digest)]
     for digest in due:
         look = _some(store, digest, share, chance)
         if look is not None:
@@ -83,6 +84,11 @@ def _sample(store: HasParts, due: Sequence[Digest], share: float) -> Iterator[Lo
     if due and not chosen:
         digest = chance.choice(due)
         yield _some(store, digest, 1.0, chance, most=1) or Look(digest)
+
+
+def _has_bytes(store: HasParts, digest: Digest) -> bool:
+    path = store.path(digest)
+    return path is not None and path.stat().st_size > 0
 
 
 def _some(store: HasParts, digest: Digest, share: float, chance: Random, most: int | None = None) -> Look | None:

@@ -143,7 +143,7 @@ def test_a_delta_needs_what_it_leaves_out(store: DiskStore, tmp_path: Path, targ
     assert target.refs_of(TINY) == {}
     put(target)
     assert take_in(tmp_path / "delta", target).problems == []
-    assert contents(target) == {**FILES, "new.txt": b"new"}
+    assert contents(target, revision=SECOND) == {**FILES, "new.txt": b"new"}
 
 
 def test_a_name_that_was_asked_for_more_lately_stays(stick: Path, target: DiskStore) -> None:
