@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 SPAN = SPANS[1]  # bytes asked for at once while the line is too fast to tell how fast
 PROBE = 16 * 2**10  # bytes of the first span, until the source has shown that it honours ranges: all wait for it
 TASTE = PART // 2  # bytes asked for at once of one of several sources until it is known how fast it is
-MANY = 16  # connections to begin with for small files
+MANY = 16  # connections to begin with for small files, and with a source that is far away: each brings little there
+FAR_S = 0.03  # seconds until the first byte of an answer, from which on a source is far away
 AHEAD = 32 * PART  # bytes that may wait for their proof before the line is known to be faster than it
 LOOK_S = 0.2  # how often a source looks what has become of the others
 
@@ -61,7 +62,8 @@ class Lane(Reports):
     @property
     def _least(self) -> int:
         """Connections worth having without having tried."""
-        return MANY if self._desk.small and not self._desk.large_left else FEW
+        many = self.pace.round_s >= FAR_S or (self._desk.small and not self._desk.large_left)
+        return MANY if many else FEW
 
     @property
     def closed(self) -> bool:

@@ -12,7 +12,7 @@ import pytest
 from hfmirror.errors import LinkExpired, RateLimited, StoreError, Unreachable
 from hfmirror.model import PART, Span
 from hfmirror.store.partial import DiskIntake
-from hfmirror.transfer.lanes import AHEAD, PROBE
+from hfmirror.transfer.lanes import AHEAD, MANY, PROBE
 from hfmirror.transfer.orders import FileOrder
 from hfmirror.transfer.reports import FEW
 from hfmirror.transfer.threads import ThreadEngine
@@ -267,6 +267,13 @@ def test_nobody_is_let_go_when_the_number_was_given(store: DiskStore) -> None:
         assert at.lane.connections == 2
 
 
+@pytest.mark.parametrize(("round_s", "number"), [(0.01, FEW), (0.1, MANY)])
+def test_a_source_that_is_far_away_is_asked_by_many_at_once(store: DiskStore, round_s: float, number: int) -> None:
+    with table(store, [WIDE]) as at:
+        probed(at, round_s)
+        assert at.lane.connections == number
+
+
 @pytest.mark.parametrize("error", [RateLimited("the test", 1.0), CUT])
 def test_a_source_that_refuses_some_is_asked_by_fewer(store: DiskStore, error: Unreachable) -> None:
     with table(store, [WIDE]) as at:
@@ -275,7 +282,7 @@ def test_a_source_that_refuses_some_is_asked_by_fewer(store: DiskStore, error: U
         at.clock.now += 0.1
         bring(one, 1000)
         end(other, error)
-        assert at.lane.connections == FEW // 2
+        assert at.lane.connections == MANY // 2
 
 
 @pytest.mark.parametrize("error", [LinkExpired("the test", "403")])
@@ -286,7 +293,7 @@ def test_a_refusal_with_another_reason_does_not_count(store: DiskStore, error: L
         at.clock.now += 0.1
         bring(one, 1000)
         end(other, error)
-        assert at.lane.connections == FEW
+        assert at.lane.connections == MANY
 
 
 def test_a_cable_that_is_out_does_not_count(store: DiskStore) -> None:
@@ -295,7 +302,7 @@ def test_a_cable_that_is_out_does_not_count(store: DiskStore) -> None:
         for order in [at.order(), at.order()]:
             end(order, CUT)
         for _ in range(5):
-            assert at.lane.connections == FEW
+            assert at.lane.connections == MANY
             at.clock.now += 40
             end(at.order(), CUT)
 
