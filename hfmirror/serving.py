@@ -7,6 +7,7 @@ import re
 import threading
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from hfmirror.transfer.flights import Fill
 
 STALL_S = 6.0  # without a byte from upstream until it is asked anew: clients behind us wait ten
+LATER = ("ctypes", "decimal", "filelock")  # imported where they are first needed: here a client would wait meanwhile
 ASKERS = 32  # threads for questions to disk and upstream
 
 
@@ -104,6 +106,8 @@ class Service:
     async def serve(self, ending: asyncio.Event) -> None:
         """Serve until `ending` is set, or a signal ends it."""
         self._store.prepare()
+        for name in LATER:
+            import_module(name)
         with ExitStack() as stack:
             stack.enter_context(self._store.in_use())
             work = stack.enter_context(Askers(ASKERS))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hfmirror.serve.replies import Request
 
 BURST: Final = 64  # requests answered in a row before others have a turn: under a millisecond
+TAKEN: Final = 2**16  # bytes read at once; asyncio's own 256 KiB cost a fresh piece of the system's memory each time
 LINGER_S: Final = 2.0  # for a refused client to read the refusal before its unread bytes reset the connection
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset, so that a short body never looks like a whole one
 
@@ -55,6 +56,7 @@ class Wire(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self._transport = transport
         transport.set_write_buffer_limits(0)
+        transport.max_size = TAKEN  # type: ignore[attr-defined]  # of asyncio's own transports
         self._out = Outlet(transport, self._pusher)
         peer = transport.get_extra_info("peername")
         self._reader = Reader(self._hall, peer[0] if isinstance(peer, tuple) else "", self._scheme)
