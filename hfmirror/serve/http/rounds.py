@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import selectors
 import socket
+import sys
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol
@@ -18,6 +20,7 @@ READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
 ASLEEP: Final = -1  # no turn until woken
 OVER: Final = -2
+NICE: Final = 5  # steps below the loop, which answers a HEAD in between: fewer of these wait for the processor
 JOIN_S: Final = 5.0  # a thread that hangs in the disk must not keep the server from ending
 
 
@@ -116,6 +119,9 @@ class Round:
             self._loop.call_soon(self._news.popleft())  # one after the other, whatever becomes of each
 
     def _run(self) -> None:
+        if sys.platform == "linux":  # elsewhere the number would mean a process
+            with contextlib.suppress(OSError):
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         while not self._over:
             self._wait(0 if self._ready else None)
             ready, self._ready = self._ready, {}
