@@ -130,7 +130,7 @@ def small_repo(parent: Path, name: str, count: int, *, smallest: int = 10_000, l
     files = []
     for number in range(count):
         size = smallest + number * stride % (largest - smallest + 1)
-        path = f"part-{number // 100:03d}/file-{number:05d}.dat"
+        path = f"part-{number // 100:03d}/file-{number:05d}.jpg"
         files.append(write_file(folder, path, os.urandom(size)))
     return Repo(name, folder, tuple(files))
 
