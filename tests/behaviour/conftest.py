@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.behaviour.lab import Lab, place_faults
+from tests.certificates import self_signed
 from tests.simulator import HubSimulator, Made, Served
 
 if TYPE_CHECKING:
@@ -36,3 +37,9 @@ def hub() -> HubSimulator:
 def lab(hub: HubSimulator, site: Served, tmp_path: Path) -> Lab:
     """Where commands run."""
     return Lab(hub, site.endpoint, tmp_path)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate for the loopback that nobody trusts, and its key."""
+    return self_signed(tmp_path)

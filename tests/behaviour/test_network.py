@@ -5,10 +5,8 @@ from __future__ import annotations
 import http.client
 import http.server
 import select
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -131,18 +129,6 @@ def test_a_password_for_the_proxy_is_not_told(lab: Lab) -> None:
 # TLS
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """One for the loopback that nobody trusts."""
-    if shutil.which("openssl") is None:
-        pytest.skip("makes its certificate with openssl")
-    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
-    subprocess.run([*words.split(), *names], check=True, capture_output=True)
-    return key, cert
-
-
 def trusting(key: Path, cert: Path) -> ssl.SSLContext:
     """A server's context with that certificate."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -152,7 +138,7 @@ def trusting(key: Path, cert: Path) -> ssl.SSLContext:
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
 def test_a_proxy_carries_tls(hub: HubSimulator, lab: Lab, certificate: tuple[Path, Path], name: str) -> None:
-    key, cert = certificate
+    cert, key = certificate
     with served(hub, tls=trusting(key, cert)) as site, proxy() as (where, seen):
         lab.endpoint = site.endpoint
         settings = {name: where, "REQUESTS_CA_BUNDLE": str(cert)}
@@ -163,7 +149,7 @@ def test_a_proxy_carries_tls(hub: HubSimulator, lab: Lab, certificate: tuple[Pat
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE"])
 def test_a_certificate_of_ones_own(hub: HubSimulator, lab: Lab, certificate: tuple[Path, Path], name: str) -> None:
-    key, cert = certificate
+    cert, key = certificate
     with served(hub, tls=trusting(key, cert)) as site:
         lab.endpoint = site.endpoint
         lab.run("pull", "acme/tiny", "--patience", "2", settings={name: str(cert)})
@@ -171,7 +157,7 @@ def test_a_certificate_of_ones_own(hub: HubSimulator, lab: Lab, certificate: tup
 
 
 def test_a_certificate_nobody_trusts_is_refused(hub: HubSimulator, lab: Lab, certificate: tuple[Path, Path]) -> None:
-    key, cert = certificate
+    cert, key = certificate
     with served(hub, tls=trusting(key, cert)) as site:
         lab.endpoint = site.endpoint
         done = lab.run("pull", "acme/tiny", "--patience", "0.3", code=5)

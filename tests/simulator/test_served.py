@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import signal
 import socket
 import ssl
@@ -18,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.certificates import self_signed
 from tests.simulator import HubSimulator, Made, Served, served
 from tests.simulator.ask import Got, ask
 from tests.simulator.repos import repo_id
@@ -261,12 +261,8 @@ def test_nothing_is_left_behind(hub: HubSimulator) -> None:
         ask(f"{site.endpoint}/api/models/acme/tiny")
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
 def test_the_same_over_tls(hub: HubSimulator, tmp_path: Path) -> None:
-    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
-    subprocess.run([*words.split(), *names], check=True, capture_output=True)
+    cert, key = self_signed(tmp_path)
     ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     ours.load_cert_chain(cert, key)
     theirs = ssl.create_default_context(cafile=str(cert))

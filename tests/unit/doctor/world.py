@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import http.server
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import pytest
+from tests.certificates import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,12 +76,7 @@ def answering(
 
 def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
     """One for the loopback, signed by itself; and a server's context with it."""
-    if shutil.which("openssl") is None:
-        pytest.skip("makes its certificate with openssl")
-    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj"
-    names = ["/O=Nosy Office/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run([*words.split(), *names, *files], cwd=folder, check=True, capture_output=True)
+    cert, key = self_signed(folder, "/O=Nosy Office/CN=localhost")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    return folder / "cert.pem", context
+    context.load_cert_chain(cert, key)
+    return cert, context

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import ssl
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hfmirror.serve.http.server import Limits
 from hfmirror.serve.replies import Reply, Request, Slice
+from tests.certificates import self_signed
 from tests.unit.serve.rig import Held, Live, data_of, descriptors, get, hello, serving, threads, until
 
 if TYPE_CHECKING:
@@ -24,19 +23,15 @@ if TYPE_CHECKING:
     Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
 
 BIG = 12 * 2**20 + 77  # bytes; more than the kernel's buffers take in
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
 
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> Contexts:
     """The server's context and the clients'."""
-    folder = tmp_path_factory.mktemp("tls")
-    words = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    files = ["-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run([*words.split(), *files], cwd=folder, check=True, capture_output=True)
+    cert, key = self_signed(tmp_path_factory.mktemp("tls"))
     ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ours.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    return ours, ssl.create_default_context(cafile=folder / "cert.pem")
+    ours.load_cert_chain(cert, key)
+    return ours, ssl.create_default_context(cafile=cert)
 
 
 @pytest.fixture(scope="module")
