@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hfmirror.model import PART
+from tests.simulator import HubSimulator, Made, served
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -58,3 +61,30 @@ def test_a_quick_answer_loads_no_more_than_it_needs(tmp_path: Path, words: list[
 
     assert "hfmirror.cli.quick" in modules
     assert sorted(banned & (modules - anyway)) == []
+
+
+SERVING = """
+import json, socket, sys
+from pathlib import Path
+from urllib.parse import urlsplit
+from hfmirror.mirror import Mirror
+from hfmirror.settings import Settings
+mirror = Mirror.open(Settings(Path(sys.argv[1]), sys.argv[2]))
+with mirror.beside(print) as address:
+    ready = set(sys.modules)
+    with socket.create_connection((urlsplit(address).hostname, urlsplit(address).port)) as client:
+        client.sendall(b"GET /acme/tiny/resolve/main/model.safetensors HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+        said = client.recv(12).decode()
+        print(json.dumps([said, sorted(set(sys.modules) - ready)]))
+"""
+
+
+def test_a_first_client_waits_for_no_module(tmp_path: Path) -> None:
+    """All that it takes to begin with a cold file is loaded before the server listens."""
+    hub = HubSimulator()
+    hub.add("acme/tiny", {"model.safetensors": Made(3 * PART, seed=1)})
+    with served(hub) as site, hub.failing(slow_rate=PART, where="cdn"):  # so that it is not over when we look
+        words = [sys.executable, "-c", SERVING, str(tmp_path / "root"), site.endpoint]
+        ran = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == ["HTTP/1.1 200", []]
