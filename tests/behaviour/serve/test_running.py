@@ -40,6 +40,8 @@ def refuses(mirror: Serving) -> bool:
         socket.create_connection((str(parts.hostname), parts.port or 0), 1).close()
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        return False  # it closes at this very moment: the next time tells
     return False
 
 
