@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hfmirror.errors import MirrorError, UsageError
+from hfmirror.moments import utc
 from hfmirror.queue.child import PROGRAM, Pulling, detached
 from hfmirror.queue.decide import any_waits
-from hfmirror.queue.job import LEAST, MOST, SETTINGS, Order, utc
+from hfmirror.queue.job import LEAST, MOST, SETTINGS, Order
 from hfmirror.queue.shelf import Shelf
 from hfmirror.queue.worker import Worker
 from hfmirror.store import files

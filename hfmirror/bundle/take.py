@@ -6,8 +6,8 @@ What is sound is taken in, whatever is wrong beside it; what is wrong is told, f
 from __future__ import annotations
 
 import hashlib
+import time
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from hfmirror import codec
@@ -15,8 +15,9 @@ from hfmirror.bundle.carry import SMALL
 from hfmirror.bundle.reading import ANYBODY, Brought, Bundle, Trust
 from hfmirror.errors import DamagedBundle, DigestMismatch, MirrorError, NotHere, UnsafePath, UsageError
 from hfmirror.model import Algorithm, is_commit, unholdable
+from hfmirror.moments import since_1970, utc
 from hfmirror.store import files
-from hfmirror.store.records import HEARSAY, TIME
+from hfmirror.store.records import HEARSAY
 from hfmirror.transfer.events import Arrived, Sealed, silent
 from hfmirror.transfer.plan import refuse_clashes
 
@@ -231,10 +232,10 @@ def _checked_at(ref: codec.Document) -> str:
     """When the authority is said to have been asked: no later than now, and long ago if that is no time."""
     told = str(ref.get("checked_at"))
     try:
-        asked = datetime.strptime(f"{told}+0000", f"{TIME}%z")
+        asked = since_1970(told)
     except ValueError:
-        asked = datetime.fromtimestamp(0, timezone.utc)
-    return min(asked, datetime.now(timezone.utc)).strftime(TIME)
+        asked = 0.0
+    return utc(min(asked, time.time()))
 
 
 def _refuse_unholdable(entries: Iterable[Entry]) -> None:

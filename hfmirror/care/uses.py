@@ -8,16 +8,16 @@ once a day (`relatime`, mount(8)) and some disks never do: so it is a hint, and 
 from __future__ import annotations
 
 import os
-from datetime import datetime
+
+from hfmirror.moments import since_1970
 
 SETTLED_S = 3600.0  # whoever brought a file may have read it himself; what is read so soon is no use of it
-TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def noted(used: str) -> float | None:
     """The time of a pin in seconds since 1970; None for what is none."""
     try:
-        return datetime.strptime(f"{used}+0000", f"{TIME}%z").timestamp()
+        return since_1970(used)
     except ValueError:
         return None
 

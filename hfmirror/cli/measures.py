@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
 
+from hfmirror import moments
 from hfmirror.errors import UsageError
 
 _UNITS = {"": 86_400.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}  # seconds; a bare number is days
@@ -39,4 +39,4 @@ def since(seconds_: float | None, now: float) -> str:
 
 def utc(when: float | None) -> str | None:
     """A time in JSON: seconds since 1970 as `2026-01-31T12:00:00Z`."""
-    return None if when is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
+    return None if when is None else moments.utc(when)

@@ -184,7 +184,7 @@ def _unreadable(number: int, error: StoreError) -> dict[str, Any]:
 
 
 def _described(each: Standing, why: str) -> dict[str, Any]:
-    from hfmirror.queue.job import utc
+    from hfmirror.moments import utc
 
     job, report = each.job, each.report
     row: dict[str, Any] = {

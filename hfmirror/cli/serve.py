@@ -14,6 +14,7 @@ from hfmirror.cli import measures
 from hfmirror.cli.exits import guarded, say
 from hfmirror.cli.options import Json, LimitRate, Quiet, Root
 from hfmirror.errors import StoreError, UsageError, human
+from hfmirror.moments import utc
 
 if TYPE_CHECKING:
     import ssl
@@ -221,7 +222,7 @@ class Log:
 
 def _row(done: Done) -> dict[str, object]:
     return {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "time": utc(time.time()),
         "client": done.request.client,
         "method": done.request.method,
         "target": _shown(done.request.target),

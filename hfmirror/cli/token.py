@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +12,7 @@ from hfmirror.cli.exits import guarded, say
 from hfmirror.cli.options import Json, Root
 from hfmirror.cli.table import show
 from hfmirror.errors import UsageError
+from hfmirror.moments import utc
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,7 @@ def add(
         if not name.strip():
             raise UsageError("a token needs a name", "for instance: hfmirror token add ward-3")
         repos = [text if text == "*" else str(parse_repo(text)[0]) for text in repo or ()]
-        token = _ledger(root).mint(name, repos, datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        token = _ledger(root).mint(name, repos, utc(time.time()))
         print(json.dumps({"name": name, "token": token, "repos": repos}) if as_json else token)  # noqa: T201 - the answer
         return 0
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from hfmirror import codec
 from hfmirror.errors import BadManifest, MirrorError, StoreError, StoreTooNew
 from hfmirror.model import RepoId, Selection, byte_count
+from hfmirror.moments import since_1970, utc
 from hfmirror.words import parse_revision
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 Value = str | int | float | bool | list[str]  # what an option of `pull` can be given
 LEAST, MOST = -10, 10  # priorities
-TIME = "%Y-%m-%dT%H:%M:%SZ"
 # What a job remembers of the environment it was asked in. None of these is a secret.
 SETTINGS = (
     *("HF_ENDPOINT", "HFMIRROR_ENGINE", "HF_HUB_DOWNLOAD_TIMEOUT"),
@@ -208,13 +207,3 @@ def report_of(text: str, where: str) -> Report:
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BadManifest(where, f"lacks or garbles {error}") from None
-
-
-def utc(when: float) -> str:
-    """A time of ours, in seconds since 1970, as the store writes times."""
-    return datetime.fromtimestamp(when, timezone.utc).strftime(TIME)
-
-
-def since_1970(text: str) -> float:
-    """The inverse of `utc`. Raises ValueError."""
-    return datetime.strptime(f"{text}+0000", f"{TIME}%z").timestamp()

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from hfmirror import codec
 from hfmirror.errors import BadManifest, StoreError, StoreTooNew, UsageError
+from hfmirror.moments import utc
 from hfmirror.queue.decide import KEEP_DONE_S, standing
-from hfmirror.queue.job import Job, job_of, job_text, report_of, report_text, utc
+from hfmirror.queue.job import Job, job_of, job_text, report_of, report_text
 from hfmirror.store import files, locks
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hfmirror.errors import StoreError, UnsafePickle
+from hfmirror.moments import utc
 from hfmirror.safety import names
 from hfmirror.settings import PICKLES
 from hfmirror.store import files
@@ -155,7 +156,7 @@ def look_at(path: Path, name: str) -> Scan | None:
     with open(files.open_quietly(path), "rb") as stream:  # noqa: PTH123 - a descriptor
         seen = look(stream, name, os.fstat(stream.fileno()).st_size)
     if seen.pickles or seen.why or (names.named(name) and not name.lower().endswith(names.ARRAYS)):
-        return replace(seen.scan(), when=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
+        return replace(seen.scan(), when=utc(time.time()))
     return None
 
 

@@ -7,13 +7,14 @@ other way.
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from hfmirror import codec
 from hfmirror.errors import BadManifest, NotHere, UsageError
 from hfmirror.model import CACHE, EVERYTHING, CommitId, Head, Manifest, RepoId, is_commit
+from hfmirror.moments import since_1970, utc
 from hfmirror.store import files, locks, signposts
 from hfmirror.store.drafts import Drafts
 from hfmirror.store.layout import Layout
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from hfmirror.model import Pin, Selection
 
 HEARSAY = "import"  # who said so when no authority did
-TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Records:
@@ -123,7 +123,7 @@ class Records:
             if old is not None and old.get("repo") != codec.repo_text(pin.repo):
                 raise UsageError(f"this disk takes {pin.repo} for {old.get('repo')}", "spell it as the first time")
             self._keep_manifest(manifest)
-            self.drafts.publish_text(path, codec.dump(codec.with_pin(old, pin, _now())))
+            self.drafts.publish_text(path, codec.dump(codec.with_pin(old, pin, utc(time.time()))))
 
     def _keep_manifest(self, manifest: Manifest) -> None:
         repo, commit = manifest.repo, manifest.commit
@@ -160,7 +160,7 @@ class Records:
             if files.read_text(self.layout.standing(pin.repo)) != standing:
                 self.drafts.publish_text(self.layout.standing(pin.repo), standing)
             if not is_commit(pin.revision):  # last: who finds it finds all that is said about it
-                ref = codec.ref_text(pin.commit, _now(), head.authority)
+                ref = codec.ref_text(pin.commit, utc(time.time()), head.authority)
                 self.drafts.publish_text(self.layout.ref(pin.repo, pin.revision), ref)
 
     def public(self, repo: RepoId) -> bool:
@@ -179,8 +179,7 @@ class Records:
         if text is None:
             return None
         document = codec.load(text, str(path))
-        told = datetime.strptime(f"{document.get('checked_at')}+0000", f"{TIME}%z")
-        return told.timestamp(), str(document.get("authority"))
+        return since_1970(str(document.get("checked_at"))), str(document.get("authority"))
 
     def hear(self, pin: Pin, when: float) -> bool:
         """Let a revision lead to the pin's commit, unless an authority said where it leads; whether it does now.
@@ -188,7 +187,7 @@ class Records:
         `when` it was heard, in seconds since 1970: of two hearsays the later one counts.
         """
         path = self.layout.ref(pin.repo, pin.revision)
-        checked_at = datetime.fromtimestamp(when, timezone.utc).strftime(TIME)
+        checked_at = utc(when)
         with self.locked():
             text = files.read_text(path)
             if text is not None:
@@ -247,8 +246,7 @@ class Records:
         path = self.layout.pin(repo, commit)
         text = files.read_text(path)
         try:
-            used = codec.load(text or "", str(path)).get("used")
-            return datetime.strptime(f"{used}+0000", f"{TIME}%z").timestamp()
+            return since_1970(str(codec.load(text or "", str(path)).get("used")))
         except (BadManifest, ValueError):
             return float("inf")
 
@@ -280,7 +278,3 @@ class Records:
             if text is not None:
                 found[codec.revision_of(path.stem)] = codec.ref_of(text, str(path))
         return found
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).strftime(TIME)

@@ -14,6 +14,7 @@ from hfmirror.care.limits import Limits
 from hfmirror.errors import QuotaFull, UsageError
 from hfmirror.mirror import Mirror
 from hfmirror.model import CommitId, Entry, Kind, Manifest, Pin, RepoId
+from hfmirror.moments import utc
 from hfmirror.settings import Settings
 from hfmirror.store import files
 from tests.contracts.scene import entry, head_of
@@ -43,7 +44,7 @@ def bring(mirror: Mirror, name: str, days_ago: float, *, demand: bool = True) ->
     mirror.store.publish(pin, head_of(listing))
     mirror.view.show(pin, listing, listing.entries)
     path = mirror.store.layout.pin(listing.repo, listing.commit)
-    used = time.strftime(uses.TIME, time.gmtime(time.time() - days_ago * DAY_S))
+    used = utc(time.time() - days_ago * DAY_S)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"used": used}))
 
 
